@@ -1,0 +1,283 @@
+"""One replica of one feed: what a push and an answer do to it (docs/protocol.md, D, Q and A)."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from device_agent.store import Collection, HeldItem, ReplicaState, ReplicaStore
+from sync_protocol import limits, messages, tokens
+from sync_protocol.digests import digest_of
+from sync_protocol.errors import ProtocolError
+from sync_protocol.messages import Answer, Delta, Notification, Put, Remainder, Request, Wanted
+from sync_protocol.token_set import TokenSet
+
+# How many ranges a set may have when no sync is under way: more, and the device syncs anyway.
+HELD_RANGES_MAX: Final = 4096
+
+
+class Event(StrEnum):
+    """What became of an item."""
+
+    CHANGED = "changed"
+    REMOVED = "removed"
+    COMPLETED = "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An item changed, went, or has all its bytes now; `n` is the token it came with."""
+
+    event: Event
+    item_id: str
+    n: int | None
+
+
+class PushResult(StrEnum):
+    """What a push came to."""
+
+    STORED = "stored"
+    HELD_ALREADY = "held-already"
+    STRANGE = "strange"  # no collection, another lineage, or older than the floor
+    GAP = "gap"  # stored, and it tells of a lost one
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerResult:
+    """What an answer came to.
+
+    Attributes:
+        taken: it belonged to the outstanding request and was stored.
+        progress: it brought something, so that asking again at once makes sense.
+        refused: reason and message if the gateway did not serve the request.
+    """
+
+    taken: bool
+    progress: bool = False
+    happened: tuple[Happened, ...] = ()
+    refused: messages.Refused | None = None
+
+
+class Replica:
+    """The rules for one replica. Every method is one transaction of the store."""
+
+    def __init__(self, store: ReplicaStore, *, make_view_id: Callable[[], int]) -> None:
+        self._store = store
+        self._outstanding: bytes | None = None
+        self._stored_since_request = False
+        state = store.state()
+        if state is None:
+            state = ReplicaState(view_id=make_view_id())
+            with store.transaction():
+                store.set_state(state)
+        self._state = state
+
+    @property
+    def state(self) -> ReplicaState:
+        """The state as it is stored."""
+        return self._state
+
+    def needs_sync(self) -> bool:
+        """Whether something is known to be missing (D3, A5)."""
+        state = self._state
+        if state.collection is None or state.base is None or state.more:
+            return True
+        held = state.collection.held
+        unbroken = held.range_count <= 1 and tokens.oldest(state.base) in held
+        nothing_yet = not held and tokens.oldest(state.base) > 0
+        return not (unbroken or nothing_yet) or bool(self._store.wanted(1))
+
+    # Push
+
+    def on_push(self, push: Notification) -> tuple[PushResult, tuple[Happened, ...]]:
+        """Take a push (D1 to D6)."""
+        state = self._state
+        collection = state.collection
+        if collection is None or state.base is None or push.lineage != collection.lineage:
+            return PushResult.STRANGE, ()
+        if state.floor is not None and push.n <= state.floor:
+            return PushResult.STRANGE, ()
+        if push.n in collection.held:
+            return PushResult.HELD_ALREADY, ()
+        lowest = tokens.oldest(state.base)
+        gap = push.prev is not None and push.prev not in collection.held
+        held = collection.held.add(lowest if push.prev is None else push.prev + 1, push.n)
+        if push.put is not None and push.put.content is not None:
+            c = push.n if push.c is None else push.c
+            held = held.add(c, c)
+        if held.range_count > HELD_RANGES_MAX:
+            return PushResult.GAP, ()  # as if it had been lost: the sync that is due brings it
+        collection = replace(collection, held=held, asof=max(collection.asof, push.asof))
+        state = replace(state, collection=collection)
+        with self._store.transaction():
+            happened = self._apply(push.item_id, push.put, push.n)
+            self._store.set_state(state)
+        self._state = state
+        self._stored_since_request = True
+        return PushResult.GAP if gap else PushResult.STORED, tuple(happened)
+
+    # Request
+
+    def request(self, request_id: bytes, *, answer_bytes_max: int) -> Request:
+        """A new request; it closes the one before (Q1)."""
+        state = self._state
+        collection = state.collection
+        self._outstanding = request_id
+        self._stored_since_request = False
+        presented = None
+        if collection is not None:
+            held = collection.held.newest_within(limits.TOKEN_SET_BYTES_MAX)
+            presented = messages.Collection(
+                lineage=collection.lineage,
+                epoch=collection.epoch,
+                asof=collection.asof,
+                p0=collection.p0,
+                tokens=held.encode(),
+            )
+        wanted = [] if presented is None else self._store.wanted(limits.REQUEST_WANTED_MAX)
+        return Request(
+            v=messages.VERSION,
+            id=request_id,
+            base=state.base,
+            view_id=state.view_id,
+            answer_bytes_max=answer_bytes_max,
+            collection=presented,
+            wanted=tuple(
+                Wanted(id=item.id, digest=item.digest, offset=item.held_bytes) for item in wanted
+            ),
+        )
+
+    def close_request(self) -> None:
+        """Nobody waits for the outstanding request any more (Q1)."""
+        self._outstanding = None
+
+    # Answer
+
+    def on_answer(self, answer: Answer) -> AnswerResult:
+        """Take an answer (A1 to A3)."""
+        if self._outstanding is None or answer.id != self._outstanding:
+            return AnswerResult(taken=False)
+        self._outstanding = None
+        if answer.refused is not None:
+            return AnswerResult(taken=False, refused=answer.refused)
+        if answer.void is not None:
+            self._begin_anew()
+            return AnswerResult(taken=True, progress=True)
+        assert answer.delta is not None  # noqa: S101 - one of three, checked when it was made
+        return self._on_delta(answer.delta)
+
+    def _on_delta(self, delta: Delta) -> AnswerResult:
+        state = self._state
+        before = state.collection
+        if before is not None and delta.epoch != before.epoch and self._stored_since_request:
+            return AnswerResult(taken=False, progress=True)  # A1
+        try:
+            held = TokenSet.decode(delta.tokens)
+        except ProtocolError:
+            return AnswerResult(taken=False)
+        if before is not None:
+            held |= before.held
+        after = ReplicaState(
+            view_id=state.view_id,
+            base=delta.base,
+            collection=Collection(
+                lineage=delta.lineage,
+                epoch=delta.epoch,
+                asof=delta.head if before is None else max(delta.head, before.asof),
+                p0=delta.p0,
+                held=held,
+            ),
+            floor=delta.head if before is None else state.floor,
+            filling=state.filling and delta.more,
+            more=delta.more,
+        )
+        happened: list[Happened] = []
+        with self._store.transaction():
+            for change in delta.changes:
+                happened += self._apply(change.item_id, change.put, change.n)
+            for remainder in delta.remainders:
+                happened += self._append(remainder)
+            if not delta.more:
+                self._store.forget_removed(delta.head)
+                happened += self._drop_stale() if state.filling else ()
+            self._store.set_state(after)
+        self._state = after
+        progress = bool(happened) or bool(delta.remainders) or before is None or held != before.held
+        return AnswerResult(taken=True, progress=progress, happened=tuple(happened))
+
+    def _begin_anew(self) -> None:
+        """Forget what tokens meant; base, items and contents stay (A3)."""
+        state = ReplicaState(view_id=self._state.view_id, base=self._state.base)
+        with self._store.transaction():
+            self._store.forget_tokens()
+            self._store.forget_removed(None)
+            self._store.set_state(state)
+        self._state = state
+
+    def _drop_stale(self) -> Iterable[Happened]:
+        for item_id in self._store.stale_items():
+            self._store.delete_item(item_id)
+            yield Happened(Event.REMOVED, item_id, None)
+
+    # Items
+
+    def _apply(self, item_id: str, put: Put | None, n: int) -> list[Happened]:
+        """Apply one change if it is newer than what is known of its item (D5, D6)."""
+        old = self._store.item(item_id)
+        removed_at = self._store.remembered(item_id)
+        if (old is not None and old.n is not None and n <= old.n) or (
+            removed_at is not None and n <= removed_at
+        ):
+            return []
+        if put is None:
+            self._store.remember(item_id, n)
+            self._store.delete_item(item_id)
+            return [] if old is None else [Happened(Event.REMOVED, item_id, n)]
+        same = old is not None and old.digest == put.digest and old.size == put.size
+        item = HeldItem(
+            id=item_id,
+            n=n,
+            kind=put.kind,
+            folder=put.folder,
+            flags=put.flags,
+            date=put.date,
+            media_type=put.media_type,
+            digest=put.digest,
+            size=put.size,
+            held_bytes=old.held_bytes if old is not None and same else 0,
+            whole=old.whole if old is not None and same else False,
+        )
+        content = put.content or b""
+        if not item.whole and (not same or len(content) > item.held_bytes):
+            self._store.clear_content(item_id)
+            if content:
+                self._store.append_content(item_id, 0, content)
+            item = self._checked(replace(item, held_bytes=len(content)))
+        self._store.set_item(item)
+        return [Happened(Event.CHANGED, item_id, n)]
+
+    def _append(self, remainder: Remainder) -> list[Happened]:
+        """Add a remainder if it begins where the bytes held end (A2)."""
+        item = self._store.item(remainder.id)
+        if (
+            item is None
+            or item.whole
+            or item.digest != remainder.digest
+            or item.held_bytes != remainder.offset
+            or remainder.offset + len(remainder.content) > item.size
+        ):
+            return []
+        self._store.append_content(item.id, remainder.offset, remainder.content)
+        held_bytes = remainder.offset + len(remainder.content)
+        item = self._checked(replace(item, held_bytes=held_bytes))
+        self._store.set_item(item)
+        return [Happened(Event.COMPLETED, item.id, item.n)] if item.whole else []
+
+    def _checked(self, item: HeldItem) -> HeldItem:
+        """`item` as whole if all bytes are here and their digest fits; without them if it does not."""
+        if item.held_bytes < item.size:
+            return item
+        if digest_of(self._store.content(item.id)) == item.digest:
+            return replace(item, whole=True)
+        self._store.clear_content(item.id)
+        return replace(item, held_bytes=0)

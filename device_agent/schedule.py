@@ -1,0 +1,103 @@
+"""When to sync: reasons, timeouts and backoff, on a clock that is handed in."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long the agent waits for what.
+
+    Attributes:
+        debounce_s: from the first sign of a lost push to the sync that repairs it.
+        period_s: between syncs when nothing else asks for one.
+        request_timeout_s: for the answer to one request.
+        backoff_s: upper bound of the first wait after a request without an answer.
+        backoff_s_max: upper bound of all later ones.
+    """
+
+    debounce_s: float = 0.2
+    period_s: float = 900.0
+    request_timeout_s: float = 10.0
+    backoff_s: float = 1.0
+    backoff_s_max: float = 60.0
+
+
+# How much of a wait chance may take away, so that devices do not ask in step.
+_JITTER_SHARE: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When one replica is to ask next. All times are seconds of a monotonic clock.
+
+    Attributes:
+        due: when to send a request, None while nothing asks for one.
+        forced: whether to send it even if nothing is known to be missing.
+        deadline: when the outstanding request counts as lost, None without one.
+        attempts: requests in a row without an answer that helped.
+    """
+
+    due: float | None = None
+    forced: bool = False
+    deadline: float | None = None
+    attempts: int = 0
+
+    def at_once(self, now: float) -> "Schedule":
+        """Somebody asks for a sync: the user, a connect, the gateway's return."""
+        return replace(self, due=now, forced=True)
+
+    def gap(self, now: float, chance: float, waits: Waits) -> "Schedule":
+        """A push was lost (D3). `chance` is a random number in 0 .. 1.
+
+        Others may be under way in another order, so the sync waits a little, and is not
+        sent if they have filled the gap.
+        """
+        if self.attempts:
+            return self  # the gateway does not answer: the backoff decides
+        return self._soon(now + waits.debounce_s * _jitter(chance))
+
+    def sent(self, now: float, waits: Waits) -> "Schedule":
+        """A request was published."""
+        return Schedule(deadline=now + waits.request_timeout_s, attempts=self.attempts)
+
+    def idle(self, now: float, chance: float, waits: Waits) -> "Schedule":
+        """What was due is not needed any more."""
+        return Schedule(due=now + waits.period_s * _jitter(chance), forced=True)
+
+    def answered(
+        self, now: float, chance: float, waits: Waits, *, again: bool, progress: bool
+    ) -> "Schedule":
+        """An answer was taken; `again` says whether more is missing, `progress` whether it helped."""
+        if not again:
+            if self.forced and self.due is not None:  # asked for while the request was out
+                return Schedule(due=self.due, forced=True)
+            return self.idle(now, chance, waits)
+        if progress:
+            return Schedule(due=now, forced=True)
+        return self.failed(now, chance, waits)
+
+    def failed(
+        self, now: float, chance: float, waits: Waits, *, retry_after_s: float = 0.0
+    ) -> "Schedule":
+        """No answer came, or a refusal: try again after a full-jitter backoff."""
+        bound = min(waits.backoff_s_max, waits.backoff_s * 2 ** min(self.attempts, 16))
+        return Schedule(
+            due=now + max(retry_after_s, bound * chance), forced=True, attempts=self.attempts + 1
+        )
+
+    def disconnected(self) -> "Schedule":
+        """Nothing can be sent or heard: the next connect asks at once."""
+        return Schedule()
+
+    @property
+    def next_timer(self) -> float | None:
+        """When to look again: a request is due or lost. No new one while one is out (Q1)."""
+        return self.due if self.deadline is None else self.deadline
+
+    def _soon(self, at: float) -> "Schedule":
+        return replace(self, due=at if self.due is None else min(self.due, at))
+
+
+def _jitter(chance: float) -> float:
+    return 1.0 - _JITTER_SHARE * chance

@@ -1,0 +1,124 @@
+"""What a device keeps of its replicas, and the interface of the places that keep it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from sync_protocol.token_set import TokenSet
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What the gateway said this replica holds, with the tokens that came since.
+
+    Attributes:
+        lineage, epoch, p0: as the gateway gave them.
+        asof: the newest head of the feed that was heard of.
+        held: the token set.
+    """
+
+    lineage: int
+    epoch: bytes
+    asof: int
+    p0: int | None
+    held: TokenSet
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """The state of one replica beside its items.
+
+    Attributes:
+        view_id: names the view; drawn at random when it is made.
+        base: what tokens count from; None before the first answer.
+        collection: None before the first answer, and after the gateway called it void.
+        floor: pushes up to here are older than the items (D1).
+        filling: a sync without a collection is under way: items whose `n` is unknown at its end
+            are no longer in the feed.
+        more: the last answer said that changes are pending.
+    """
+
+    view_id: int
+    base: int | None = None
+    collection: Collection | None = None
+    floor: int | None = None
+    filling: bool = True
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeldItem:
+    """An item as the device holds it.
+
+    Attributes:
+        n: the token of the change it came with; None since a collection was lost.
+        digest: the first 16 bytes of the SHA-256 of its whole content.
+        size: bytes of its whole content.
+        held_bytes: how many of these are here, from byte 0 on.
+        whole: all of them are here, and their digest fits.
+    """
+
+    id: str
+    n: int | None
+    kind: str
+    folder: str
+    flags: tuple[str, ...]
+    date: int | None
+    media_type: str
+    digest: bytes
+    size: int
+    held_bytes: int
+    whole: bool
+
+
+class ReplicaStore(Protocol):
+    """One replica's part of the device's file. What changes inside a `transaction` is one step."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All of what is done inside, or none of it, even if the program is killed."""
+
+    def state(self) -> ReplicaState | None:
+        """The state, or None if there is no replica yet."""
+
+    def set_state(self, state: ReplicaState) -> None:
+        """Replace the state."""
+
+    def item(self, item_id: str) -> HeldItem | None:
+        """One item, if it is held."""
+
+    def items(self) -> Iterator[HeldItem]:
+        """All items in order of id."""
+
+    def set_item(self, item: HeldItem) -> None:
+        """Insert or replace an item, leaving its content alone."""
+
+    def delete_item(self, item_id: str) -> None:
+        """Delete an item and its content."""
+
+    def remembered(self, item_id: str) -> int | None:
+        """The token of the remove that took an item away, while it is remembered (D5)."""
+
+    def remember(self, item_id: str, n: int) -> None:
+        """Remember a remove."""
+
+    def forget_removed(self, upto: int | None) -> None:
+        """Forget removes up to that token, or all."""
+
+    def forget_tokens(self) -> None:
+        """Set every item's `n` to None (A3)."""
+
+    def stale_items(self) -> Sequence[str]:
+        """The ids of the items whose `n` is None."""
+
+    def wanted(self, limit: int) -> Sequence[HeldItem]:
+        """Up to `limit` items that are not whole, newest first."""
+
+    def clear_content(self, item_id: str) -> None:
+        """Drop the bytes held of an item."""
+
+    def append_content(self, item_id: str, offset: int, content: bytes) -> None:
+        """Add bytes that begin where those held end, at `offset`."""
+
+    def content(self, item_id: str) -> Iterator[bytes]:
+        """The bytes held of an item, in pieces, from byte 0 on."""

@@ -1,0 +1,306 @@
+"""A device's replicas in one SQLite file: items, tokens and collection change together."""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from device_agent.store import Collection, HeldItem, ReplicaState
+from sync_protocol.token_set import TokenSet
+
+STATE_VERSION: Final = 1
+
+# A content is kept in the pieces in which it came, so that a remainder is an insert.
+_SCHEMA: Final = """
+CREATE TABLE replica (
+    number INTEGER PRIMARY KEY,
+    feed TEXT NOT NULL UNIQUE,
+    view_id INTEGER NOT NULL DEFAULT 0,
+    base INTEGER,
+    lineage INTEGER,
+    epoch BLOB,
+    asof INTEGER,
+    p0 INTEGER,
+    tokens BLOB,
+    floor INTEGER,
+    filling INTEGER NOT NULL DEFAULT 1,
+    more INTEGER NOT NULL DEFAULT 0,
+    made INTEGER NOT NULL DEFAULT 0,
+    synced_at INTEGER
+) STRICT;
+CREATE TABLE item (
+    replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    n INTEGER,
+    kind TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    flags TEXT NOT NULL,
+    date INTEGER,
+    media_type TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    held_bytes INTEGER NOT NULL,
+    whole INTEGER NOT NULL,
+    PRIMARY KEY (replica, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX item_wanted ON item (replica, n DESC, id) WHERE NOT whole;
+CREATE INDEX item_stale ON item (replica) WHERE n IS NULL;
+CREATE TABLE removed (
+    replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (replica, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE portion (
+    replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
+    item TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    UNIQUE (replica, item, start)
+) STRICT;
+"""
+_COLUMNS: Final = "id, n, kind, folder, flags, date, media_type, digest, size, held_bytes, whole"
+
+
+class StoreError(Exception):
+    """The device's file cannot be used; the message says how to mend it."""
+
+
+class AgentFile:
+    """The device's file, for one thread. A second one opened `readonly` may look at the same time."""
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        if readonly and not path.exists():
+            raise StoreError(
+                f"there is no {path}: 'device-agent run' or 'device-agent sync' makes it, and"
+                " --data says which directory"
+            )
+        if not readonly:
+            path.touch(mode=0o600)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(path, readonly=readonly)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise StoreError(
+                f"{path} is not an agent's file, or it is damaged ({error}): move it away, and"
+                " the next sync fetches everything again"
+            ) from error
+        except StoreError:
+            self._db.close()
+            raise
+
+    def _prepare(self, path: Path, *, readonly: bool) -> None:
+        self._db.execute("PRAGMA busy_timeout = 5000")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        if not readonly:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # A power cut may take the last transactions, whole: the next sync brings them again.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0 and not readonly:
+            self._db.executescript(
+                f"BEGIN; {_SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;"
+            )
+        elif version != STATE_VERSION:
+            raise StoreError(
+                f"{path} was written by another version of the agent (state {version}, and this"
+                f" one reads {STATE_VERSION}): upgrade the agent"
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def feeds(self) -> Sequence[str]:
+        """The feeds that this device has a replica of, sorted."""
+        return [feed for (feed,) in self._db.execute("SELECT feed FROM replica ORDER BY feed")]
+
+    def replica(self, feed: str) -> "SqliteReplicaStore":
+        """The replica of `feed`, made when it is not there yet."""
+        found = self._db.execute("SELECT number FROM replica WHERE feed = ?", (feed,)).fetchone()
+        if found is None:
+            made = self._db.execute("INSERT INTO replica (feed) VALUES (?)", (feed,))
+            return SqliteReplicaStore(self._db, made.lastrowid or 0)
+        return SqliteReplicaStore(self._db, found[0])
+
+
+class SqliteReplicaStore:
+    """One replica's rows."""
+
+    def __init__(self, db: sqlite3.Connection, number: int) -> None:
+        self._db = db
+        self._number = number
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `ReplicaStore`."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def state(self) -> ReplicaState | None:
+        """See `ReplicaStore`."""
+        made, view_id, base, lineage, epoch, asof, p0, held, floor, filling, more = (
+            self._db.execute(
+                "SELECT made, view_id, base, lineage, epoch, asof, p0, tokens, floor, filling, more"
+                " FROM replica WHERE number = ?",
+                (self._number,),
+            ).fetchone()
+        )
+        if not made:
+            return None
+        collection = None
+        if lineage is not None:
+            collection = Collection(lineage, epoch, asof, p0, TokenSet.decode(held))
+        return ReplicaState(view_id, base, collection, floor, bool(filling), bool(more))
+
+    def set_state(self, state: ReplicaState) -> None:
+        """See `ReplicaStore`."""
+        kept = state.collection
+        self._db.execute(
+            "UPDATE replica SET made = 1, view_id = ?, base = ?, lineage = ?, epoch = ?, asof = ?,"
+            " p0 = ?, tokens = ?, floor = ?, filling = ?, more = ? WHERE number = ?",
+            (
+                state.view_id,
+                state.base,
+                *(
+                    (None, None, None, None, None)
+                    if kept is None
+                    else (kept.lineage, kept.epoch, kept.asof, kept.p0, kept.held.encode())
+                ),
+                state.floor,
+                int(state.filling),
+                int(state.more),
+                self._number,
+            ),
+        )
+
+    def synced_at(self) -> int | None:
+        """When the last sync was complete, in Unix seconds; for people only."""
+        found = self._db.execute(
+            "SELECT synced_at FROM replica WHERE number = ?", (self._number,)
+        ).fetchone()
+        at: int | None = found[0]
+        return at
+
+    def set_synced_at(self, now: int) -> None:
+        """Note that a sync was complete."""
+        self._db.execute("UPDATE replica SET synced_at = ? WHERE number = ?", (now, self._number))
+
+    def item(self, item_id: str) -> HeldItem | None:
+        """See `ReplicaStore`."""
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM item WHERE replica = ? AND id = ?",  # noqa: S608 - our own column names
+            (self._number, item_id),
+        ).fetchone()
+        return _item(found) if found else None
+
+    def items(self) -> Iterator[HeldItem]:
+        """See `ReplicaStore`."""
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM item WHERE replica = ? ORDER BY id",  # noqa: S608 - our own column names
+            (self._number,),
+        )
+        return map(_item, found)
+
+    def item_count(self) -> int:
+        """How many items are held."""
+        found = self._db.execute("SELECT count(*) FROM item WHERE replica = ?", (self._number,))
+        count: int = found.fetchone()[0]
+        return count
+
+    def set_item(self, item: HeldItem) -> None:
+        """See `ReplicaStore`."""
+        self._db.execute(
+            f"INSERT INTO item (replica, {_COLUMNS}) VALUES (?{', ?' * 11})"  # noqa: S608 - our own column names
+            " ON CONFLICT (replica, id) DO UPDATE SET n = excluded.n, kind = excluded.kind,"
+            " folder = excluded.folder, flags = excluded.flags, date = excluded.date,"
+            " media_type = excluded.media_type, digest = excluded.digest, size = excluded.size,"
+            " held_bytes = excluded.held_bytes, whole = excluded.whole",
+            (
+                self._number, item.id, item.n, item.kind, item.folder, json.dumps(item.flags),
+                item.date, item.media_type, item.digest, item.size, item.held_bytes,
+                int(item.whole),
+            ),
+        )  # fmt: skip
+
+    def delete_item(self, item_id: str) -> None:
+        """See `ReplicaStore`."""
+        self._db.execute("DELETE FROM item WHERE replica = ? AND id = ?", (self._number, item_id))
+        self.clear_content(item_id)
+
+    def remembered(self, item_id: str) -> int | None:
+        """See `ReplicaStore`."""
+        found = self._db.execute(
+            "SELECT n FROM removed WHERE replica = ? AND id = ?", (self._number, item_id)
+        ).fetchone()
+        return found[0] if found else None
+
+    def remember(self, item_id: str, n: int) -> None:
+        """See `ReplicaStore`."""
+        self._db.execute(
+            "INSERT INTO removed VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET n = excluded.n",
+            (self._number, item_id, n),
+        )
+
+    def forget_removed(self, upto: int | None) -> None:
+        """See `ReplicaStore`."""
+        self._db.execute(
+            "DELETE FROM removed WHERE replica = ? AND (? IS NULL OR n <= ?)",
+            (self._number, upto, upto),
+        )
+
+    def forget_tokens(self) -> None:
+        """See `ReplicaStore`."""
+        self._db.execute("UPDATE item SET n = NULL WHERE replica = ?", (self._number,))
+
+    def stale_items(self) -> Sequence[str]:
+        """See `ReplicaStore`."""
+        found = self._db.execute(
+            "SELECT id FROM item WHERE replica = ? AND n IS NULL", (self._number,)
+        )
+        return [item_id for (item_id,) in found]
+
+    def wanted(self, limit: int) -> Sequence[HeldItem]:
+        """See `ReplicaStore`."""
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM item WHERE replica = ? AND NOT whole AND n IS NOT NULL"  # noqa: S608 - our own column names
+            " ORDER BY n DESC, id LIMIT ?",
+            (self._number, limit),
+        )
+        return [_item(values) for values in found]
+
+    def clear_content(self, item_id: str) -> None:
+        """See `ReplicaStore`."""
+        self._db.execute(
+            "DELETE FROM portion WHERE replica = ? AND item = ?", (self._number, item_id)
+        )
+
+    def append_content(self, item_id: str, offset: int, content: bytes) -> None:
+        """See `ReplicaStore`."""
+        self._db.execute(
+            "INSERT INTO portion VALUES (?, ?, ?, ?)", (self._number, item_id, offset, content)
+        )
+
+    def content(self, item_id: str) -> Iterator[bytes]:
+        """See `ReplicaStore`."""
+        found = self._db.execute(
+            "SELECT bytes FROM portion WHERE replica = ? AND item = ? ORDER BY start",
+            (self._number, item_id),
+        )
+        return (piece for (piece,) in found)
+
+
+def _item(values: tuple[object, ...]) -> HeldItem:
+    fields = list(values)
+    fields[4] = tuple(json.loads(str(fields[4]))) if fields[4] != "[]" else ()
+    fields[10] = bool(fields[10])
+    return HeldItem(*fields)  # type: ignore[arg-type]  # the columns are STRICT

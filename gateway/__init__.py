@@ -1,0 +1,1 @@
+"""The gateway: holds feeds, pushes changes to devices, and answers their syncs exactly."""

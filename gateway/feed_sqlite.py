@@ -1,0 +1,424 @@
+"""Feeds, devices and what they may hold, in one SQLite file."""
+
+import contextlib
+import itertools
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from gateway.device import Device, DeviceError, NoSuchDeviceError
+from gateway.feed import (
+    Delete,
+    EpochSpan,
+    FeedError,
+    Left,
+    Mutation,
+    NoSuchFeedError,
+    NoSuchItemError,
+    Put,
+    Row,
+    check,
+    next_row,
+    purged_row,
+)
+
+STATE_VERSION: Final = 1
+
+# `content` stands apart from `item`, so that a change of flags does not rewrite 25 MiB.
+_SCHEMA: Final = """
+CREATE TABLE feed (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    head INTEGER NOT NULL DEFAULT 0,
+    purged INTEGER NOT NULL DEFAULT 0,
+    item_count INTEGER NOT NULL DEFAULT 0,
+    made_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE epoch (
+    ordinal INTEGER PRIMARY KEY,
+    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
+    id BLOB NOT NULL,
+    first INTEGER NOT NULL,
+    UNIQUE (feed, id)
+) STRICT;
+CREATE TABLE item (
+    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    c INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    flags TEXT NOT NULL,
+    date INTEGER,
+    media_type TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    leavings TEXT NOT NULL,
+    PRIMARY KEY (feed, id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX item_seq ON item (feed, seq);
+CREATE TABLE content (
+    rowid INTEGER PRIMARY KEY,
+    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
+    item TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    UNIQUE (feed, item)
+) STRICT;
+CREATE TABLE device (
+    id TEXT PRIMARY KEY,
+    secret_hash TEXT NOT NULL,
+    generation BLOB NOT NULL,
+    made_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE device_feed (
+    device TEXT NOT NULL REFERENCES device(id) ON DELETE CASCADE,
+    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
+    PRIMARY KEY (device, feed)
+) STRICT, WITHOUT ROWID;
+"""
+_COLUMNS: Final = (
+    "id, seq, c, deleted, kind, folder, flags, date, media_type, digest, size, at, leavings"
+)
+
+
+def _row(values: tuple[object, ...]) -> Row:
+    fields = list(values)
+    fields[3] = bool(fields[3])
+    fields[6] = tuple(json.loads(str(fields[6]))) if fields[6] != "[]" else ()
+    left = json.loads(str(fields[12])) if fields[12] != "{}" else {}
+    fields[12] = {name: Left(seq, at) for name, (seq, at) in left.items()}
+    return Row(*fields)  # type: ignore[arg-type]  # the columns are STRICT
+
+
+def _values(row: Row) -> tuple[object, ...]:
+    left = {name: (left.seq, left.at) for name, left in row.left.items()}
+    return (
+        row.id, row.seq, row.c, int(row.deleted), row.kind, row.folder,
+        json.dumps(row.flags) if row.flags else "[]", row.date, row.media_type, row.digest,
+        row.size, row.at, json.dumps(left) if left else "{}",
+    )  # fmt: skip
+
+
+class SqliteSnapshot:
+    """A feed as one read transaction sees it."""
+
+    def __init__(self, db: sqlite3.Connection, feed: str) -> None:
+        self._db = db
+        found = db.execute(
+            "SELECT id, head, purged, item_count FROM feed WHERE name = ?", (feed,)
+        ).fetchone()
+        if found is None:
+            raise NoSuchFeedError(feed)
+        self._feed, self.head, self.purged, self.item_count = found
+
+    def epoch(self, epoch_id: bytes) -> EpochSpan | None:
+        """See `FeedSnapshot`."""
+        found = self._db.execute(
+            "SELECT first, (SELECT min(first) - 1 FROM epoch AS next"
+            " WHERE next.feed = epoch.feed AND next.ordinal > epoch.ordinal)"
+            " FROM epoch WHERE feed = ? AND id = ?",
+            (self._feed, epoch_id),
+        ).fetchone()
+        return EpochSpan(epoch_id, *found) if found else None
+
+    def newest_epoch(self) -> EpochSpan:
+        """See `FeedSnapshot`."""
+        epoch_id, first = self._db.execute(
+            "SELECT id, first FROM epoch WHERE feed = ? ORDER BY ordinal DESC LIMIT 1",
+            (self._feed,),
+        ).fetchone()
+        return EpochSpan(epoch_id, first, None)
+
+    def rows(self, first: int, last: int, *, newest_first: bool = False) -> Iterator[Row]:
+        """See `FeedSnapshot`."""
+        order = "DESC" if newest_first else "ASC"
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM item WHERE feed = ? AND seq BETWEEN ? AND ?"  # noqa: S608 - our own column names
+            f" ORDER BY seq {order}",
+            (self._feed, first, last),
+        )
+        return map(_row, found)
+
+    def newest_below(self, seq: int) -> int | None:
+        """See `FeedSnapshot`."""
+        found = self._db.execute(
+            "SELECT max(seq) FROM item WHERE feed = ? AND seq < ?", (self._feed, seq)
+        ).fetchone()
+        newest: int | None = found[0]
+        return newest
+
+    def row(self, item_id: str) -> Row | None:
+        """See `FeedSnapshot`."""
+        return _find(self._db, self._feed, item_id)
+
+    def items(self, *, after: str | None, limit: int) -> Sequence[Row]:
+        """See `FeedSnapshot`."""
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM item"  # noqa: S608 - our own column names
+            " WHERE feed = ? AND id > ? AND NOT deleted ORDER BY id LIMIT ?",
+            (self._feed, after or "", limit),
+        )
+        return [_row(values) for values in found]
+
+    def content(self, item_id: str, *, offset: int, bytes_max: int) -> bytes:
+        """See `FeedSnapshot`."""
+        (rowid,) = self._db.execute(
+            "SELECT rowid FROM content WHERE feed = ? AND item = ?", (self._feed, item_id)
+        ).fetchone()
+        with self._db.blobopen("content", "bytes", rowid, readonly=True) as blob:
+            blob.seek(min(offset, len(blob)))
+            return blob.read(bytes_max)
+
+
+def _find(db: sqlite3.Connection, feed: int, item_id: str) -> Row | None:
+    found = db.execute(
+        f"SELECT {_COLUMNS} FROM item WHERE feed = ? AND id = ?",  # noqa: S608 - our own column names
+        (feed, item_id),
+    ).fetchone()
+    return _row(found) if found else None
+
+
+class SqliteTransaction:
+    """The one open write transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._names = itertools.count()
+
+    def add_feed(self, name: str, *, epoch_id: bytes, now: int) -> None:
+        """See `FeedTransaction`."""
+        if self._db.execute("SELECT 1 FROM feed WHERE name = ?", (name,)).fetchone():
+            raise FeedError(f"there is a feed {name!r} already")
+        self._db.execute("INSERT INTO feed (name, made_at) VALUES (?, ?)", (name, now))
+        self.open_epoch(name, epoch_id=epoch_id)
+
+    def remove_feed(self, name: str) -> None:
+        """See `FeedTransaction`."""
+        feed, _ = self._feed(name)
+        self._db.execute("DELETE FROM feed WHERE id = ?", (feed,))
+
+    def open_epoch(self, feed: str, *, epoch_id: bytes) -> None:
+        """See `FeedTransaction`."""
+        number, head = self._feed(feed)
+        self._db.execute(
+            "INSERT INTO epoch (feed, id, first) VALUES (?, ?, ?)", (number, epoch_id, head + 1)
+        )
+
+    def apply(self, feed: str, mutation: Mutation, *, now: int) -> Row | None:
+        """See `FeedTransaction`."""
+        check(mutation)
+        number, head = self._feed(feed)
+        old = _find(self._db, number, mutation.id)
+        try:
+            row = next_row(old, mutation, seq=head + 1, now=now)
+        except LookupError:
+            raise NoSuchItemError(feed, mutation.id) from None
+        if row is None:
+            return None
+        more = int(not row.deleted) - int(old is not None and not old.deleted)
+        self._db.execute(
+            "UPDATE feed SET head = ?, item_count = item_count + ? WHERE id = ?",
+            (row.seq, more, number),
+        )
+        self._set(number, row)
+        if isinstance(mutation, Put) and row.c == row.seq:
+            self._db.execute(
+                "INSERT INTO content (feed, item, bytes) VALUES (?, ?, ?)"
+                " ON CONFLICT (feed, item) DO UPDATE SET bytes = excluded.bytes",
+                (number, row.id, mutation.content),
+            )
+        elif isinstance(mutation, Delete):
+            self._db.execute("DELETE FROM content WHERE feed = ? AND item = ?", (number, row.id))
+        return row
+
+    def purge(self, feed: str, *, before: int) -> int:
+        """See `FeedTransaction`."""
+        number, _ = self._feed(feed)
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM item WHERE feed = ? AND (deleted OR leavings <> '{{}}')",  # noqa: S608 - our own column names
+            (number,),
+        ).fetchall()
+        gone = newest_gone = 0
+        for row in map(_row, found):
+            kept, newest = purged_row(row, before=before)
+            if kept is row:
+                continue
+            gone += 1
+            newest_gone = max(newest_gone, newest)
+            if kept is None:
+                self._db.execute("DELETE FROM item WHERE feed = ? AND id = ?", (number, row.id))
+            else:
+                self._set(number, kept)
+        self._db.execute(
+            "UPDATE feed SET purged = max(purged, ?) WHERE id = ?", (newest_gone, number)
+        )
+        return gone
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """See `FeedTransaction`."""
+        name = f"s{next(self._names)}"
+        self._db.execute(f"SAVEPOINT {name}")
+        try:
+            yield
+        except BaseException:
+            self._db.execute(f"ROLLBACK TO {name}")
+            raise
+        finally:
+            self._db.execute(f"RELEASE {name}")
+
+    def add_device(self, device: Device, *, now: int) -> None:
+        """Enrol a device. DeviceError if there is one of that id; NoSuchFeedError."""
+        if self._db.execute("SELECT 1 FROM device WHERE id = ?", (device.id,)).fetchone():
+            raise DeviceError(
+                f"there is a device {device.id!r} already: 'gateway device remove {device.id}'"
+                " takes it away, with its credential"
+            )
+        self._db.execute(
+            "INSERT INTO device VALUES (?, ?, ?, ?)",
+            (device.id, device.secret_hash, device.generation, now),
+        )
+        for feed in device.feeds:
+            number, _ = self._feed(feed)
+            self._db.execute("INSERT INTO device_feed VALUES (?, ?)", (device.id, number))
+
+    def remove_device(self, device_id: str) -> None:
+        """Take a device away, with its credential. NoSuchDeviceError if there is none."""
+        if not self._db.execute("DELETE FROM device WHERE id = ?", (device_id,)).rowcount:
+            raise NoSuchDeviceError(device_id)
+
+    def _set(self, feed: int, row: Row) -> None:
+        self._db.execute(
+            f"INSERT INTO item (feed, {_COLUMNS}) VALUES (?{', ?' * 13})"  # noqa: S608 - our own column names
+            " ON CONFLICT (feed, id) DO UPDATE SET seq = excluded.seq, c = excluded.c,"
+            " deleted = excluded.deleted, kind = excluded.kind, folder = excluded.folder,"
+            " flags = excluded.flags, date = excluded.date, media_type = excluded.media_type,"
+            " digest = excluded.digest, size = excluded.size, at = excluded.at,"
+            " leavings = excluded.leavings",
+            (feed, *_values(row)),
+        )
+
+    def _feed(self, name: str) -> tuple[int, int]:
+        found = self._db.execute("SELECT id, head FROM feed WHERE name = ?", (name,)).fetchone()
+        if found is None:
+            raise NoSuchFeedError(name)
+        return found[0], found[1]
+
+
+class SqliteStore:
+    """The gateway's state file: one writer at a time, a reading connection for each thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        path.touch(mode=0o600)
+        self._writer = self._connect()
+        self._open()
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA busy_timeout = 5000")
+        return db
+
+    def _open(self) -> None:
+        try:
+            (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        except sqlite3.DatabaseError as error:
+            self._writer.close()
+            raise FeedError(
+                f"{self._path} is not a state file of the gateway, or it is damaged ({error}):"
+                " put a backup in its place"
+            ) from error
+        if version == 0:
+            self._writer.executescript(
+                f"BEGIN; {_SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;"
+            )
+        elif version != STATE_VERSION:
+            self._writer.close()
+            raise FeedError(
+                f"{self._path} was written by another version of the gateway (state {version},"
+                f" and this one reads {STATE_VERSION}): upgrade the gateway"
+            )
+
+    def _reader(self) -> sqlite3.Connection:
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = self._connect()
+            db.execute("PRAGMA query_only = ON")
+            with self._lock:
+                self._readers.append(db)
+        return db
+
+    def close(self) -> None:
+        """Close all connections; no thread may use the store afterwards."""
+        with self._lock:
+            for db in self._readers:
+                db.close()
+            self._readers.clear()
+        self._writer.close()
+
+    def feeds(self) -> Sequence[str]:
+        """See `FeedStore`."""
+        found = self._reader().execute("SELECT name FROM feed ORDER BY name")
+        return [name for (name,) in found]
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[SqliteTransaction]:
+        """See `FeedStore`. For one thread at a time."""
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield SqliteTransaction(self._writer)
+            self._writer.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def snapshot(self, feed: str) -> Iterator[SqliteSnapshot]:
+        """See `FeedStore`."""
+        db = self._reader()
+        db.execute("BEGIN")
+        try:
+            yield SqliteSnapshot(db, feed)
+        finally:
+            db.execute("ROLLBACK")
+
+    def devices(self) -> Sequence[Device]:
+        """All devices, sorted by id."""
+        found = self._reader().execute(
+            "SELECT device.id, secret_hash, generation, feed.name FROM device"
+            " LEFT JOIN device_feed ON device_feed.device = device.id"
+            " LEFT JOIN feed ON feed.id = device_feed.feed ORDER BY device.id, feed.name"
+        )
+        groups = itertools.groupby(found, key=lambda values: values[:3])
+        return [
+            Device(*fields, tuple(row[3] for row in rows if row[3] is not None))
+            for fields, rows in groups
+        ]
+
+    def device(self, device_id: str) -> Device | None:
+        """One device, if it is enrolled."""
+        found = (
+            self._reader()
+            .execute("SELECT secret_hash, generation FROM device WHERE id = ?", (device_id,))
+            .fetchone()
+        )
+        if found is None:
+            return None
+        feeds = self._reader().execute(
+            "SELECT feed.name FROM device_feed JOIN feed ON feed.id = device_feed.feed"
+            " WHERE device = ? ORDER BY feed.name",
+            (device_id,),
+        )
+        return Device(device_id, *found, tuple(name for (name,) in feeds))

@@ -1,0 +1,102 @@
+"""The thread that publishes what was committed."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.counters import Counters
+from gateway.feed import FeedStore, NoSuchFeedError
+from gateway.notifier import pushes
+from gateway.outbound import Outbound
+from gateway.registry import Registry
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Notifying:
+    """A cursor over each feed, moved after commits (P1)."""
+
+    def __init__(
+        self,
+        *,
+        store: FeedStore,
+        registry: Registry,
+        outbound: Outbound,
+        counters: Counters,
+        notification_content_bytes_max: int,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._outbound = outbound
+        self._counters = counters
+        self._content_bytes_max = notification_content_bytes_max
+        self._cursors: dict[str, int] = {}
+        self._work = threading.Condition()
+        self._committed = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+
+    def start(self) -> None:
+        """Begin to notify of what is committed from now on."""
+        for feed in self._store.feeds():
+            self._cursors[feed] = self._head(feed)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Publish what was committed, then stop."""
+        with self._work:
+            self._closing = True
+            self._work.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def committed(self) -> None:
+        """Something was committed. Many calls before the next look are one."""
+        with self._work:
+            self._committed = True
+            self._work.notify()
+
+    def cursors(self) -> Mapping[str, int]:
+        """How far each feed has been notified."""
+        return dict(self._cursors)
+
+    def _run(self) -> None:
+        while True:
+            with self._work:
+                self._work.wait_for(lambda: self._committed or self._closing)
+                if not self._committed:
+                    return
+                self._committed = False
+            feeds = self._store.feeds()
+            for gone in self._cursors.keys() - set(feeds):
+                del self._cursors[gone]
+            for feed in feeds:
+                try:
+                    self._notify(feed)
+                except NoSuchFeedError:
+                    continue  # removed meanwhile
+                except Exception:
+                    self._counters.count("errors in a handler")
+                    _LOG.exception("the changes of feed %s could not be notified", feed)
+                    self._cursors[feed] = self._head(feed)  # the syncs bring them
+
+    def _notify(self, feed: str) -> None:
+        cursor = self._cursors.get(feed, 0)
+        with self._store.snapshot(feed) as snapshot:
+            if snapshot.head == cursor:
+                return
+            targets = self._registry.targets(feed)
+            if targets:
+                for push in pushes(
+                    snapshot,
+                    cursor=cursor,
+                    targets=targets,
+                    notification_content_bytes_max=self._content_bytes_max,
+                ):
+                    self._outbound.push(feed, push)
+            self._cursors[feed] = snapshot.head
+
+    def _head(self, feed: str) -> int:
+        with self._store.snapshot(feed) as snapshot:
+            return snapshot.head

@@ -1,0 +1,101 @@
+"""Which devices are online, and what is known of their replicas while they are."""
+
+import threading
+from collections.abc import Mapping, Sequence
+
+from gateway.ledger import Record
+from gateway.notifier import Target
+
+
+class Registry:
+    """Records of online devices, and of offline ones until they are written.
+
+    Used by the thread that answers and by the one that notifies; it holds its lock for look-ups
+    only.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._online: dict[str, float] = {}
+        self._records: dict[str, dict[str, Record]] = {}
+        self._unsaved: set[str] = set()
+
+    def came_online(self, device: str, records: Mapping[str, Record], now: float) -> None:
+        """A device says that it is there; `records` is what the ledger holds of it."""
+        with self._lock:
+            self._online[device] = now
+            # What a request told since is newer than the ledger.
+            self._records[device] = {**records, **self._records.get(device, {})}
+
+    def went_offline(self, device: str) -> None:
+        """A device says, or its will does, that it is gone."""
+        with self._lock:
+            self._online.pop(device, None)
+            self._let_go(device)
+
+    def synced(self, device: str, feed: str, record: Record) -> None:
+        """A request told what a replica holds."""
+        with self._lock:
+            self._records.setdefault(device, {})[feed] = record
+            self._unsaved.add(device)
+
+    def is_known(self, device: str) -> bool:
+        """Whether the records of a device are at hand, so that the ledger need not be read."""
+        with self._lock:
+            return device in self._records
+
+    def is_online(self, device: str) -> bool:
+        """Whether a device said that it is there."""
+        with self._lock:
+            return device in self._online
+
+    def online(self) -> Sequence[str]:
+        """The devices that are there, sorted."""
+        with self._lock:
+            return sorted(self._online)
+
+    def record(self, device: str, feed: str) -> Record | None:
+        """What is known of a replica, if it is at hand."""
+        with self._lock:
+            return self._records.get(device, {}).get(feed)
+
+    def targets(self, feed: str) -> Sequence[Target]:
+        """The replicas of a feed to push to: online, and known (P1)."""
+        with self._lock:
+            return [
+                Target(device, record.base, record.view_id, record.form)
+                for device in self._online
+                if (record := self._records.get(device, {}).get(feed)) is not None
+            ]
+
+    def forget(self, device: str) -> None:
+        """Drop a device that was removed."""
+        with self._lock:
+            self._online.pop(device, None)
+            self._records.pop(device, None)
+            self._unsaved.discard(device)
+
+    def forget_feed(self, feed: str) -> None:
+        """Drop the replicas of a feed that was removed."""
+        with self._lock:
+            for device, records in self._records.items():
+                if records.pop(feed, None) is not None:
+                    self._unsaved.add(device)
+
+    def take_unsaved(self) -> Mapping[str, Mapping[str, Record]]:
+        """The records to write to the ledger now; device -> feed -> record."""
+        with self._lock:
+            unsaved = {
+                device: dict(self._records[device])
+                for device in self._unsaved
+                if device in self._records
+            }
+            self._unsaved.clear()
+            for device in unsaved:
+                self._let_go(device)
+            return unsaved
+
+    def _let_go(self, device: str) -> None:
+        # An offline device costs no memory once its records are written.
+        if device not in self._online and device not in self._unsaved:
+            self._records.pop(device, None)

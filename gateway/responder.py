@@ -1,0 +1,257 @@
+"""What a sync request is answered: exactly what is absent (docs/protocol.md, G1 to G5)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from gateway import view
+from gateway.feed import FeedSnapshot, Row
+from sync_protocol import limits, messages, tokens
+from sync_protocol.errors import ProtocolError
+from sync_protocol.messages import Answer, Change, Delta, Put, Remainder, Request, Void
+from sync_protocol.token_set import TokenSet
+from sync_protocol.wire import Format
+
+# What a message needs beside contents, names and the token set.
+_ANSWER_OVERHEAD_BYTES: Final = 256
+_CHANGE_OVERHEAD_BYTES: Final = 96
+_FLAG_OVERHEAD_BYTES: Final = 3
+# A remainder of fewer bytes than this is not worth its head.
+_REMAINDER_BYTES_MIN: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLimits:
+    """The gateway's own bounds on an answer, beside the device's `answer_bytes_max`.
+
+    Attributes:
+        answer_bytes_max: of one answer.
+        portion_bytes: how much of a content that does not come whole comes with its change.
+        inline_bytes_max: a larger content comes as a portion, then as remainders.
+    """
+
+    answer_bytes_max: int = limits.ANSWER_BYTES_DEFAULT
+    portion_bytes: int = 4 * limits.KIB
+    inline_bytes_max: int = 64 * limits.KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """What the gateway knows of a replica from its last request alone (G7)."""
+
+    base: int
+    view_id: int
+    form: Format
+    epoch: bytes
+    held: TokenSet
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer, what it makes the gateway know of the replica, and what it sent.
+
+    Attributes:
+        replica: None when the request told nothing that can be relied on.
+        sent: (item id, seq) of each change in the answer.
+    """
+
+    answer: Answer
+    replica: Replica | None
+    sent: tuple[tuple[str, int], ...] = ()
+
+
+def respond(
+    request: Request, snapshot: FeedSnapshot, *, form: Format, bounds: AnswerLimits
+) -> Response:
+    """The answer to `request` from one snapshot of the feed (F2)."""
+    base = snapshot.head if request.base is None else request.base
+    presented = _presented(request, snapshot, base)
+    match presented:
+        case Void():
+            answer = Answer(v=messages.VERSION, id=request.id, void=presented)
+            return Response(answer, replica=None)
+        case TokenSet():
+            page = _Page(request, snapshot, base=base, held=presented, form=form, bounds=bounds)
+            return page.response()
+        case _:
+            assert_never(presented)
+
+
+def _presented(request: Request, snapshot: FeedSnapshot, base: int) -> TokenSet | Void:
+    """The token set that counts, or why none does (G1)."""
+    collection = request.collection
+    if collection is None:
+        return TokenSet()
+    epoch = snapshot.epoch(collection.epoch)
+    if epoch is None:
+        return Void(why="epoch")
+    if epoch.end is not None and collection.asof > tokens.compress(epoch.end, base):
+        return Void(why="restored")
+    if collection.lineage != view.lineage(epoch.id, base=base, view_id=request.view_id):
+        return Void(why="lineage")
+    try:
+        held = TokenSet.decode(collection.tokens)
+    except ProtocolError:
+        return Void(why="tokens")
+    purged = tokens.compress(snapshot.purged, base)
+    unseen = snapshot.purged > 0 and (collection.p0 is None or purged > collection.p0)
+    if unseen and not held.covers(tokens.oldest(base), purged):
+        return Void(why="purged")
+    return held
+
+
+class _Page:
+    """One answer while it is filled, newest change first, within its byte limit (G3, G4)."""
+
+    def __init__(
+        self,
+        request: Request,
+        snapshot: FeedSnapshot,
+        *,
+        base: int,
+        held: TokenSet,
+        form: Format,
+        bounds: AnswerLimits,
+    ) -> None:
+        self._request = request
+        self._snapshot = snapshot
+        self._base = base
+        self._held = held
+        self._form = form
+        self._bounds = bounds
+        asked = min(request.answer_bytes_max, bounds.answer_bytes_max)
+        self._bytes_left = max(asked, limits.ANSWER_BYTES_MIN) - _ANSWER_OVERHEAD_BYTES
+        collection = request.collection
+        self._bytes_left -= self._as_sent(len(collection.tokens)) if collection else 0
+        self._changes: list[Change] = []
+        self._sent: list[tuple[str, int]] = []
+        self._contents_sent: list[int] = []
+
+    def response(self) -> Response:
+        pending = self._add_changes()
+        remainders = tuple(self._remainders())
+        epoch = self._snapshot.newest_epoch().id
+        head = tokens.compress(self._snapshot.head, self._base)
+        new = self._new_set(head, pending)
+        collection = self._request.collection
+        # Who presents no collection drops at its end what no answer named, so that it misses
+        # nothing of what was purged before; who presents one must have closed its holes first.
+        if pending is None or collection is None:
+            purged = self._snapshot.purged
+            p0 = tokens.compress(purged, self._base) if purged else None
+        else:
+            p0 = collection.p0
+        delta = Delta(
+            base=self._base,
+            head=head,
+            lineage=view.lineage(epoch, base=self._base, view_id=self._request.view_id),
+            epoch=epoch,
+            p0=p0,
+            tokens=new.encode(),
+            changes=tuple(self._changes),
+            remainders=remainders,
+            more=pending is not None,
+        )
+        answer = Answer(v=messages.VERSION, id=self._request.id, delta=delta)
+        replica = Replica(self._base, self._request.view_id, self._form, epoch, new)
+        return Response(answer, replica, tuple(self._sent))
+
+    def _absent(self) -> Iterator[Row]:
+        """The changes in the holes of the presented set, newest first."""
+        head = tokens.compress(self._snapshot.head, self._base)
+        holes = self._held.holes(tokens.oldest(self._base), head)
+        for first, last in reversed(list(holes)):
+            yield from self._snapshot.rows(
+                tokens.expand(first, self._base),
+                tokens.expand(last, self._base),
+                newest_first=True,
+            )
+
+    def _add_changes(self) -> int | None:
+        """Add what fits; the token of the newest change that did not, or None."""
+        for row in self._absent():
+            if row.deleted and self._request.collection is None:
+                continue  # it has no items to remove: what it keeps from before goes at the end
+            if not self._add(row):
+                return tokens.compress(row.seq, self._base)
+        return None
+
+    def _add(self, row: Row) -> bool:
+        n = tokens.compress(row.seq, self._base)
+        c = tokens.compress(row.c, self._base)
+        names = len(row.id.encode()) + len(row.folder.encode())
+        flags = sum(len(flag) + _FLAG_OVERHEAD_BYTES for flag in row.flags)
+        cost = _CHANGE_OVERHEAD_BYTES + self._as_sent(names + flags)
+        content_bytes = 0
+        if not row.deleted and c not in self._held:
+            whole = row.size <= self._bounds.inline_bytes_max
+            content_bytes = row.size if whole else self._bounds.portion_bytes
+        room = self._room(cost)
+        if content_bytes > room or cost > self._bytes_left:
+            if self._changes:
+                return False
+            content_bytes = min(content_bytes, room)  # at least one change in every answer
+        if len(self._changes) == limits.ANSWER_CHANGES_MAX:
+            return False
+        self._bytes_left -= cost + self._as_sent(content_bytes)
+        self._sent.append((row.id, row.seq))
+        if row.deleted:
+            self._changes.append(Change(n=n, remove=row.id))
+            return True
+        content = None
+        if c not in self._held:
+            content = self._snapshot.content(row.id, offset=0, bytes_max=content_bytes)
+            self._contents_sent.append(c)
+        self._changes.append(Change(n=n, put=put_of(row, content)))
+        return True
+
+    def _remainders(self) -> Iterator[Remainder]:
+        """The bytes after those that the device holds, of contents that are still current (G4)."""
+        for wanted in self._request.wanted:
+            row = self._snapshot.row(wanted.id)
+            if row is None or row.deleted or row.wire_digest != wanted.digest:
+                continue
+            # The device fetches this content by itself, so no change needs to carry it again.
+            self._contents_sent.append(tokens.compress(row.c, self._base))
+            room = self._room(_CHANGE_OVERHEAD_BYTES + self._as_sent(len(row.id.encode())))
+            if room < _REMAINDER_BYTES_MIN or wanted.offset >= row.size:
+                continue
+            content = self._snapshot.content(row.id, offset=wanted.offset, bytes_max=room)
+            self._bytes_left -= _CHANGE_OVERHEAD_BYTES + self._as_sent(len(row.id) + len(content))
+            yield Remainder(id=row.id, digest=wanted.digest, offset=wanted.offset, content=content)
+
+    def _new_set(self, head: int, pending: int | None) -> TokenSet:
+        """What the device holds once it has taken this answer (G3).
+
+        With changes pending, nothing older than the newest of them is claimed beyond what was
+        presented. Holes that are left there for superseded changes cost nothing, since no change
+        stands in them, and the gateway need not look at what this page does not hold.
+        """
+        first = tokens.oldest(self._base) if pending is None else pending + 1
+        new = self._held | TokenSet.span(first, head)
+        new |= TokenSet.of(self._contents_sent)
+        return new.newest_within(limits.TOKEN_SET_BYTES_MAX)
+
+    def _room(self, cost: int) -> int:
+        """How many bytes of content fit beside `cost`."""
+        left = max(0, self._bytes_left - cost)
+        return left if self._form is Format.CBOR else left // 4 * 3
+
+    def _as_sent(self, size_bytes: int) -> int:
+        """What that many bytes of names or content take on the wire: JSON has them in base64."""
+        return size_bytes if self._form is Format.CBOR else -(-size_bytes // 3) * 4
+
+
+def put_of(row: Row, content: bytes | None) -> Put:
+    """A live row as a message says it."""
+    return Put(
+        id=row.id,
+        kind=row.kind,
+        folder=row.folder,
+        flags=row.flags,
+        date=row.date,
+        digest=row.wire_digest,
+        size=row.size,
+        media_type=row.media_type,
+        content=content,
+    )

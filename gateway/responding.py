@@ -1,0 +1,167 @@
+"""The thread that takes what devices publish: statuses and sync requests."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from gateway.counters import Counters
+from gateway.feed import NoSuchFeedError
+from gateway.feed_sqlite import SqliteStore
+from gateway.ledger import Ledger, Record
+from gateway.outbound import Outbound
+from gateway.registry import Registry
+from gateway.responder import AnswerLimits, Response, respond
+from sync_protocol import limits, messages, topics, wire
+from sync_protocol.errors import ProtocolError
+from sync_protocol.messages import Answer, Refused
+from sync_protocol.names import GATEWAY
+from sync_protocol.topics import Channel, ReplicaTopic, StatusTopic, Topics
+from sync_protocol.wire import Format
+
+_LOG: Final = logging.getLogger(__name__)
+
+INBOUND_MESSAGES_MAX: Final = 2_000
+
+
+class Responding:
+    """Takes messages from the transport's thread and works them off in its own."""
+
+    def __init__(
+        self,
+        *,
+        store: SqliteStore,
+        ledger: Ledger,
+        registry: Registry,
+        outbound: Outbound,
+        topic_names: Topics,
+        bounds: AnswerLimits,
+        counters: Counters,
+        unix_time: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._registry = registry
+        self._outbound = outbound
+        self._topics = topic_names
+        self._bounds = bounds
+        self._counters = counters
+        self._unix_time = unix_time
+        self._inbound: queue.Queue[tuple[str, bytes] | None] = queue.Queue(INBOUND_MESSAGES_MAX)
+        self._thread = threading.Thread(target=self._run, name="responder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answer what has come in, then stop."""
+        if self._thread.is_alive():
+            self._inbound.put(None)
+            self._thread.join()
+
+    def take(self, topic: str, payload: bytes) -> None:
+        """Hand in a message; called by the transport. A full queue drops it: the device retries."""
+        try:
+            self._inbound.put_nowait((topic, payload))
+        except queue.Full:
+            self._counters.count("messages dropped, queue full")
+
+    def _run(self) -> None:
+        while (message := self._inbound.get()) is not None:
+            try:
+                self._handle(*message)
+            except Exception:
+                self._counters.count("errors in a handler")
+                _LOG.exception("a message of %d bytes could not be handled", len(message[1]))
+
+    def _handle(self, topic: str, payload: bytes) -> None:
+        try:
+            named = self._topics.parse(topic)
+        except ProtocolError:
+            self._counters.count("messages on strange topics")
+            return
+        match named:
+            case StatusTopic(who) if who != GATEWAY:
+                self._status(who, payload)
+            case ReplicaTopic(device, feed, Channel.REQUEST):
+                self._request(device, feed, payload)
+            case _:
+                self._counters.count("messages on strange topics")
+
+    def _status(self, device: str, payload: bytes) -> None:
+        match payload:
+            case topics.ONLINE:
+                if (enrolled := self._store.device(device)) is None:
+                    self._counters.count("messages of unknown devices")
+                    return
+                records = (
+                    {}
+                    if self._registry.is_known(device)
+                    else self._ledger.load(device, enrolled.generation)
+                )
+                self._registry.came_online(device, records, self._unix_time())
+            case topics.OFFLINE | b"":
+                self._registry.went_offline(device)
+            case _:
+                self._counters.count("statuses refused")
+
+    def _request(self, device: str, feed: str, payload: bytes) -> None:
+        self._counters.count("requests")
+        try:
+            form = wire.form_of(payload)
+            response = self._response(device, feed, payload, form)
+        except ProtocolError as error:
+            self._counters.count(f"requests refused: {error.reason}")
+            _LOG.info("a request of %s for %s was refused: %s", device, feed, error)
+            form = Format.JSON if payload[:1] == b"{" else Format.CBOR
+            response = _refusal(payload, error)
+        except Exception:
+            self._counters.count("errors in a handler")
+            _LOG.exception("a request of %s for %s could not be answered", device, feed)
+            form = Format.JSON if payload[:1] == b"{" else Format.CBOR
+            response = _refusal(payload, ProtocolError("internal", "the gateway failed; try later"))
+        if response is None:
+            return  # no request id could be read: there is nobody to tell
+        encoded = wire.encode(response.answer, form)
+        assert len(encoded) <= limits.ANSWER_BYTES_MAX, "an answer that no device may read"  # noqa: S101
+        self._outbound.answer(device, feed, encoded, response)
+
+    def _response(self, device: str, feed: str, payload: bytes, form: Format) -> Response:
+        request = messages.decode_request(payload)
+        enrolled = self._store.device(device)
+        if enrolled is None:
+            raise ProtocolError("device", f"device {device!r} is not enrolled here")
+        if feed not in enrolled.feeds:
+            raise ProtocolError("feed", f"device {device!r} may not hold a feed {feed!r}")
+        try:
+            with self._store.snapshot(feed) as snapshot:
+                response = respond(request, snapshot, form=form, bounds=self._bounds)
+        except NoSuchFeedError as error:
+            raise ProtocolError("feed", str(error)) from error
+        if response.replica is not None:
+            known = response.replica
+            record = Record(
+                base=known.base,
+                view_id=known.view_id,
+                form=known.form,
+                epoch=known.epoch,
+                held=known.held,
+                synced_at=int(self._unix_time()),
+            )
+            self._registry.synced(device, feed, record)
+        self._counters.count("changes resent", len(response.sent))
+        return response
+
+
+def _refusal(payload: bytes, error: ProtocolError) -> Response | None:
+    _, request_id = messages.envelope(payload)
+    if request_id is None:
+        return None
+    refused = Refused(
+        reason=error.reason[: limits.REASON_CHARS_MAX],
+        message=str(error)[: limits.MESSAGE_CHARS_MAX],
+        versions=(messages.VERSION,) if error.reason == "version" else (),
+    )
+    return Response(Answer(v=messages.VERSION, id=request_id, refused=refused), replica=None)

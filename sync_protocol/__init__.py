@@ -1,0 +1,1 @@
+"""The words and the wire of tallysync: what gateway and device say, without any I/O."""

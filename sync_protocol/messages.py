@@ -1,0 +1,239 @@
+"""Every message of notify, request and response (docs/protocol.md, M1 to M9)."""
+
+from typing import Annotated, Final, Literal, Self
+
+from annotated_types import Len, MaxLen
+from pydantic import model_validator
+
+from sync_protocol import limits, wire
+from sync_protocol.digests import Digest
+from sync_protocol.errors import ProtocolError
+from sync_protocol.names import Flags, Folder, ItemId, Kind, MediaType
+from sync_protocol.tokens import EpochId, Integer, Natural, Word32
+from sync_protocol.wire import Format, Key, Message
+
+VERSION: Final = 1
+REQUEST_ID_BYTES: Final = 8
+
+RequestId = Annotated[bytes, Len(REQUEST_ID_BYTES, REQUEST_ID_BYTES)]
+SetBytes = Annotated[bytes, MaxLen(limits.TOKEN_SET_BYTES_MAX)]
+Portion = Annotated[bytes, MaxLen(limits.ANSWER_BYTES_MAX)]
+
+
+class Put(Message):
+    """An item as it is now, without its token: the same bytes for every replica (M1).
+
+    `content` is all of the content or its first portion, from byte 0; absent, the change came
+    without content. An item of `size` 0 is whole without any.
+    """
+
+    id: Annotated[ItemId, Key(1)]
+    kind: Annotated[Kind, Key(2)]
+    folder: Annotated[Folder, Key(3)] = ""
+    flags: Annotated[Flags, Key(4)] = ()
+    date: Annotated[Integer | None, Key(5)] = None
+    digest: Annotated[Digest, Key(6)]
+    size: Annotated[Natural, Key(7)]
+    media_type: Annotated[MediaType, Key(8)] = "application/octet-stream"
+    content: Annotated[Portion | None, Key(9)] = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.size > limits.CONTENT_BYTES_MAX:
+            raise ValueError(f"size is over {limits.CONTENT_BYTES_MAX} bytes")
+        if self.content is not None and len(self.content) > self.size:
+            raise ValueError("content is longer than size")
+        return self
+
+
+class _PutOrRemove(Message):
+    """What became of one item: exactly one of `put` and `remove`."""
+
+    put: Annotated[Put | None, Key(6)] = None
+    remove: Annotated[ItemId | None, Key(7)] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.put is None) == (self.remove is None):
+            raise ValueError("exactly one of put and remove must be there")
+        return self
+
+    @property
+    def item_id(self) -> str:
+        """The item that changed."""
+        if self.put is not None:
+            return self.put.id
+        assert self.remove is not None  # noqa: S101 - checked when it was made
+        return self.remove
+
+
+class Change(_PutOrRemove):
+    """A change in an answer, with its token (M2)."""
+
+    n: Annotated[Integer, Key(1)]
+
+
+class NotificationHead(Message):
+    """The part of a push that differs from replica to replica."""
+
+    v: Annotated[Literal[1], Key(0)]
+    lineage: Annotated[Word32, Key(1)]
+    n: Annotated[Integer, Key(2)]
+    prev: Annotated[Integer | None, Key(3)] = None
+    asof: Annotated[Integer, Key(4)]
+    c: Annotated[Integer | None, Key(5)] = None
+
+
+class Notification(NotificationHead, _PutOrRemove):
+    """A push (M3, P2)."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.prev is not None and self.prev >= self.n:
+            raise ValueError("prev is older than n")
+        if self.c is not None and self.c > self.n:
+            raise ValueError("c is no newer than n")
+        if self.asof < self.n:
+            raise ValueError("asof is no older than n")
+        return self
+
+
+class Collection(Message):
+    """What the gateway said a replica holds, with the device's own tokens added (M4)."""
+
+    lineage: Annotated[Word32, Key(1)]
+    epoch: Annotated[EpochId, Key(2)]
+    asof: Annotated[Integer, Key(3)]
+    p0: Annotated[Integer | None, Key(4)] = None
+    tokens: Annotated[SetBytes, Key(5)] = b""
+
+
+class Wanted(Message):
+    """A content that a device holds only the first `offset` bytes of (M5)."""
+
+    id: Annotated[ItemId, Key(1)]
+    digest: Annotated[Digest, Key(2)]
+    offset: Annotated[Natural, Key(3)] = 0
+
+
+class Request(Message):
+    """A device asks what it lacks (M6, Q2). Without a collection it lacks everything.
+
+    The place of an inventory (Q3) and of edits (E1) is kept: keys 7 and 8.
+    """
+
+    v: Annotated[Literal[1], Key(0)]
+    id: Annotated[RequestId, Key(1)]
+    base: Annotated[Natural | None, Key(2)] = None
+    view_id: Annotated[Word32, Key(3)]
+    answer_bytes_max: Annotated[Natural, Key(4)] = limits.ANSWER_BYTES_DEFAULT
+    collection: Annotated[Collection | None, Key(5)] = None
+    wanted: Annotated[tuple[Wanted, ...], MaxLen(limits.REQUEST_WANTED_MAX), Key(6)] = ()
+
+    @model_validator(mode="after")
+    def _based(self) -> Self:
+        if self.collection is not None and self.base is None:
+            raise ValueError("a collection needs the base that its tokens count from")
+        return self
+
+
+class Remainder(Message):
+    """Bytes of a content from `offset` on (M7, G4)."""
+
+    id: Annotated[ItemId, Key(1)]
+    digest: Annotated[Digest, Key(2)]
+    offset: Annotated[Natural, Key(3)] = 0
+    content: Annotated[Portion, Key(4)]
+
+
+class Delta(Message):
+    """The changes that were absent, and a new collection (M8, G5)."""
+
+    base: Annotated[Natural, Key(1)]
+    head: Annotated[Integer, Key(2)]
+    lineage: Annotated[Word32, Key(3)]
+    epoch: Annotated[EpochId, Key(4)]
+    p0: Annotated[Integer | None, Key(5)] = None
+    tokens: Annotated[SetBytes, Key(6)] = b""
+    changes: Annotated[tuple[Change, ...], MaxLen(limits.ANSWER_CHANGES_MAX), Key(7)] = ()
+    remainders: Annotated[tuple[Remainder, ...], MaxLen(limits.ANSWER_REMAINDERS_MAX), Key(8)] = ()
+    more: Annotated[bool, Key(9)] = False
+
+
+class Void(Message):
+    """The presented collection means nothing any more (G1): begin anew without one."""
+
+    why: Annotated[Literal["epoch", "restored", "purged", "lineage", "tokens"], Key(1)]
+
+
+class Refused(Message):
+    """The request was not served: `reason` for a program, `message` for a person."""
+
+    reason: Annotated[str, MaxLen(limits.REASON_CHARS_MAX), Key(1)]
+    message: Annotated[str, MaxLen(limits.MESSAGE_CHARS_MAX), Key(2)]
+    retry_after_s: Annotated[Natural | None, Key(3)] = None
+    versions: Annotated[tuple[Natural, ...], MaxLen(16), Key(4)] = ()
+
+
+class Answer(Message):
+    """What a request gets (M9): exactly one of `delta`, `void` and `refused`."""
+
+    v: Annotated[Literal[1], Key(0)]
+    id: Annotated[RequestId, Key(1)]
+    delta: Annotated[Delta | None, Key(2)] = None
+    void: Annotated[Void | None, Key(3)] = None
+    refused: Annotated[Refused | None, Key(4)] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if [self.delta, self.void, self.refused].count(None) != 2:  # noqa: PLR2004 - two of three
+            raise ValueError("exactly one of delta, void and refused must be there")
+        return self
+
+
+class _Envelope(Message):
+    """The two fields that every version of a request has in the same place (W6)."""
+
+    v: Annotated[Natural, Key(0)]
+    id: Annotated[RequestId | None, Key(1)] = None
+
+
+def encode_notification(
+    head: NotificationHead, *, removed: bool, body: bytes, form: Format
+) -> bytes:
+    """A `Notification` whose shared part is already encoded.
+
+    Args:
+        head: the replica's own part.
+        removed: whether `body` is an item id (a remove) or a `Put`.
+        body: the shared part, encoded in `form`.
+        form: the form of the replica's last request.
+    """
+    key, name = (7, "remove") if removed else (6, "put")
+    return wire.splice(wire.encode(head, form), key=key, name=name, body=body, form=form)
+
+
+def decode_request(data: bytes) -> Request:
+    """The request in `data`.
+
+    Raises:
+        ProtocolError: it is none. Reason ``version`` if it is one of another version.
+    """
+    try:
+        return wire.decode(Request, data, bytes_max=limits.REQUEST_BYTES_MAX)
+    except ProtocolError:
+        version = envelope(data)[0]
+        if version is not None and version != VERSION:
+            raise ProtocolError(
+                "version", f"version {version} is not spoken here, only {VERSION}"
+            ) from None
+        raise
+
+
+def envelope(data: bytes) -> tuple[int | None, bytes | None]:
+    """The version and the request id of `data` where they can be read, whatever else it holds."""
+    try:
+        found = wire.decode(_Envelope, data, bytes_max=limits.REQUEST_BYTES_MAX)
+    except ProtocolError:
+        return None, None
+    return found.v, found.id
