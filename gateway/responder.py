@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from gateway import view
-from gateway.feed import FeedSnapshot, Row
+from gateway.feed import EpochSpan, FeedSnapshot, Row
 from sync_protocol import limits, messages, tokens
 from sync_protocol.errors import ProtocolError
 from sync_protocol.messages import Answer, Change, Delta, Put, Remainder, Request, Void
@@ -83,10 +83,8 @@ def _presented(request: Request, snapshot: FeedSnapshot, base: int) -> TokenSet 
     if collection is None:
         return TokenSet()
     epoch = snapshot.epoch(collection.epoch)
-    if epoch is None:
-        return Void(why="epoch")
-    if epoch.end is not None and collection.asof > tokens.compress(epoch.end, base):
-        return Void(why="restored")
+    if epoch is None or _is_beyond(collection.asof, epoch, base):
+        return Void(why="epoch" if epoch is None else "restored")
     if collection.lineage != view.lineage(epoch.id, base=base, view_id=request.view_id):
         return Void(why="lineage")
     try:
@@ -95,9 +93,13 @@ def _presented(request: Request, snapshot: FeedSnapshot, base: int) -> TokenSet 
         return Void(why="tokens")
     purged = tokens.compress(snapshot.purged, base)
     unseen = snapshot.purged > 0 and (collection.p0 is None or purged > collection.p0)
-    if unseen and not held.covers(tokens.oldest(base), purged):
-        return Void(why="purged")
-    return held
+    missed = unseen and not held.covers(tokens.oldest(base), purged)
+    return Void(why="purged") if missed else held
+
+
+def _is_beyond(asof: int, epoch: EpochSpan, base: int) -> bool:
+    """Whether a device heard of changes in an epoch that ended before them: a restored backup."""
+    return epoch.end is not None and asof > tokens.compress(epoch.end, base)
 
 
 class _Page:

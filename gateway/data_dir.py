@@ -1,0 +1,51 @@
+"""The gateway's data directory: private, and used by one gateway at a time."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+_LOCK_FILE: Final = "lock"
+
+
+class DataDirError(Exception):
+    """The data directory cannot be used; the message says how to mend it."""
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[Path]:
+    """`path`, made if need be, readable by its owner only, and nobody else's while it is used.
+
+    Raises:
+        DataDirError: another gateway uses it, or it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise DataDirError(
+            f"the data directory {path} cannot be used ({error.strerror}): --data DIR names another"
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DataDirError(
+                f"another gateway runs with {path}: stop it, or name another directory with"
+                " --data DIR"
+            ) from None
+        yield path
+    finally:
+        os.close(descriptor)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)

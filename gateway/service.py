@@ -1,0 +1,370 @@
+"""The gateway as a whole: its store, its threads, and what an operator may ask of it."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gateway import device as devices
+from gateway.counters import Counters
+from gateway.device import Device, NoSuchDeviceError
+from gateway.feed import FeedError, FeedSnapshot, Mutation, NoSuchItemError, Row
+from gateway.feed_sqlite import SqliteStore, SqliteTransaction
+from gateway.ledger import Record
+from gateway.ledger_tinydb import TinyDbLedger
+from gateway.mqtt import BrokerLink
+from gateway.notifying import Notifying
+from gateway.outbound import Outbound
+from gateway.registry import Registry
+from gateway.responder import AnswerLimits
+from gateway.responding import Responding
+from gateway.settings import Settings
+from gateway.writer import Writer
+from sync_protocol import names, tokens
+from sync_protocol.topics import Topics
+
+_LOG: Final = logging.getLogger(__name__)
+
+STORE_FILE: Final = "gateway.sqlite3"
+LEDGER_DIR: Final = "ledger"
+CONTENT_PIECE_BYTES: Final = 1024 * 1024
+_SECONDS_A_DAY: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class FeedInfo:
+    """A feed, for people."""
+
+    name: str
+    items: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaInfo:
+    """One device's copy of one feed, for people."""
+
+    feed: str
+    synced_at: int | None
+    behind: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """A device, for people. `behind` of a replica counts changes its last sync did not cover."""
+
+    id: str
+    online: bool
+    replicas: tuple[ReplicaInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one mutation: its seq, or None if it changed nothing, or an error."""
+
+    item_id: str
+    seq: int | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """How the gateway logs in to its broker."""
+
+    host: str
+    port: int
+    user: str
+    password: str | None
+
+
+class Service:
+    """Everything but the broker and the HTTP API. Methods may be called from any thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        unix_time: Callable[[], float],
+        wrap_outbound: Callable[[Outbound], Outbound] = lambda outbound: outbound,
+    ) -> None:
+        """Open the store.
+
+        Args:
+            settings: `data_dir` must exist and be locked by the caller.
+            unix_time: the clock, for times that people read and for the retention.
+            wrap_outbound: put something between the gateway and its transport (the demo's loss).
+
+        Raises:
+            FeedError: the state file cannot be used.
+        """
+        self.settings = settings
+        self.counters = Counters()
+        self._unix_time = unix_time
+        self._wrap_outbound = wrap_outbound
+        self._store = SqliteStore(settings.data_dir / STORE_FILE)
+        self._ledger = TinyDbLedger(settings.data_dir / LEDGER_DIR, count=self.counters.count)
+        self._registry = Registry()
+        self._writer = Writer(self._store, on_commit=self._committed)
+        self._link: BrokerLink | None = None
+        self._notifying: Notifying | None = None
+        self._responding: Responding | None = None
+        self._closing = threading.Event()
+        self._housekeeper = threading.Thread(
+            target=self._keep_house, name="housekeeper", daemon=True
+        )
+
+    def start(self, account: Account) -> None:
+        """Open an epoch of each feed, connect to the broker and begin to serve."""
+        self._writer.start()
+        self._writer.submit(self._open_epochs).result()
+        topic_names = Topics(self.settings.topic_prefix)
+        self._link = BrokerLink(
+            host=account.host,
+            port=account.port,
+            user=account.user,
+            password=account.password,
+            keepalive_s=self.settings.broker_keepalive_s,
+            topic_names=topic_names,
+            counters=self.counters,
+            on_message=self._received,
+        )
+        outbound = self._wrap_outbound(self._link)
+        self._notifying = Notifying(
+            store=self._store,
+            registry=self._registry,
+            outbound=outbound,
+            counters=self.counters,
+            notification_content_bytes_max=self.settings.notification_content_bytes_max,
+        )
+        self._responding = Responding(
+            store=self._store,
+            ledger=self._ledger,
+            registry=self._registry,
+            outbound=outbound,
+            topic_names=topic_names,
+            bounds=AnswerLimits(answer_bytes_max=self.settings.answer_bytes_max),
+            counters=self.counters,
+            unix_time=self._unix_time,
+        )
+        self._notifying.start()
+        self._responding.start()
+        self._housekeeper.start()
+        self._link.start()
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        """Wait until the gateway is connected to its broker; False if it took too long."""
+        return self._link is not None and self._link.wait_ready(timeout_s)
+
+    def close(self) -> None:
+        """Write, publish and answer what has come in, then stop. Nothing durable is lost."""
+        self._closing.set()
+        if self._housekeeper.is_alive():
+            self._housekeeper.join()
+        self._writer.close()
+        for part in (self._notifying, self._responding, self._link):
+            if part is not None:
+                part.close()
+        self._save_ledger()
+        self._store.close()
+
+    # Feeds and items
+
+    def feeds(self) -> Sequence[FeedInfo]:
+        """All feeds, sorted by name."""
+        found = []
+        for name in self._store.feeds():
+            with self._store.snapshot(name) as snapshot:
+                found.append(FeedInfo(name, snapshot.item_count, snapshot.head))
+        return found
+
+    def add_feed(self, name: str) -> None:
+        """Make a feed. FeedError if the name is wrong or taken."""
+        try:
+            names.feed_name(name)
+        except ValueError as error:
+            raise FeedError(str(error)) from error
+        epoch_id = os.urandom(tokens.EPOCH_ID_BYTES)
+        now = int(self._unix_time())
+        self._writer.submit(
+            lambda transaction: transaction.add_feed(name, epoch_id=epoch_id, now=now)
+        ).result()
+
+    def remove_feed(self, name: str) -> None:
+        """Delete a feed with all its items. NoSuchFeedError if there is none."""
+        self._writer.submit(lambda transaction: transaction.remove_feed(name)).result()
+        self._registry.forget_feed(name)
+
+    def apply(self, feed: str, mutation: Mutation) -> Row | None:
+        """Change one item; the new row once durable, or None if nothing changed. FeedError."""
+        now = int(self._unix_time())
+        return self._writer.submit(
+            lambda transaction: transaction.apply(feed, mutation, now=now)
+        ).result()
+
+    def apply_many(self, feed: str, mutations: Sequence[Mutation]) -> Sequence[Outcome]:
+        """Change many items in one transaction; one that fails leaves the others alone."""
+        now = int(self._unix_time())
+
+        def work(transaction: SqliteTransaction) -> Sequence[Outcome]:
+            outcomes = []
+            for mutation in mutations:
+                try:
+                    row = transaction.apply(feed, mutation, now=now)
+                except NoSuchItemError as error:
+                    outcomes.append(Outcome(mutation.id, None, str(error)))
+                else:
+                    outcomes.append(Outcome(mutation.id, row.seq if row else None))
+            return outcomes
+
+        return self._writer.submit(work).result()
+
+    def row(self, feed: str, item_id: str) -> Row:
+        """A live item. NoSuchFeedError, NoSuchItemError."""
+        with self._store.snapshot(feed) as snapshot:
+            return _live(snapshot, feed, item_id)
+
+    def content(self, feed: str, item_id: str) -> tuple[Row, bytes]:
+        """A live item with its content. NoSuchFeedError, NoSuchItemError."""
+        with self._store.snapshot(feed) as snapshot:
+            row = _live(snapshot, feed, item_id)
+            return row, snapshot.content(item_id, offset=0, bytes_max=row.size)
+
+    def items(self, feed: str, *, after: str | None, limit: int) -> Sequence[Row]:
+        """Up to `limit` live items in order of id, after the id `after`. NoSuchFeedError."""
+        with self._store.snapshot(feed) as snapshot:
+            return snapshot.items(after=after, limit=limit)
+
+    # Devices
+
+    def add_device(self, device_id: str, feeds: Sequence[str]) -> str:
+        """Enrol a device; its credential, which is kept nowhere. DeviceError, FeedError."""
+        try:
+            names.device_id(device_id)
+        except ValueError as error:
+            raise devices.DeviceError(str(error)) from error
+        if not feeds:
+            raise devices.DeviceError("a device holds at least one feed: --feed FEED says which")
+        secret = devices.make_secret(os.urandom(devices.SECRET_BYTES))
+        enrolled = Device(
+            id=device_id,
+            secret_hash=devices.hash_secret(secret, salt=os.urandom(devices.SALT_BYTES)),
+            generation=os.urandom(devices.GENERATION_BYTES),
+            feeds=tuple(sorted(set(feeds))),
+        )
+        now = int(self._unix_time())
+        self._writer.submit(lambda transaction: transaction.add_device(enrolled, now=now)).result()
+        return secret
+
+    def remove_device(self, device_id: str) -> None:
+        """Take a device away, with its credential. NoSuchDeviceError."""
+        self._writer.submit(lambda transaction: transaction.remove_device(device_id)).result()
+        self._registry.forget(device_id)
+        self._ledger.forget(device_id)
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        """All devices, sorted by id."""
+        return [self._info(enrolled) for enrolled in self._store.devices()]
+
+    def device(self, device_id: str) -> DeviceInfo:
+        """One device. NoSuchDeviceError."""
+        enrolled = self._store.device(device_id)
+        if enrolled is None:
+            raise NoSuchDeviceError(device_id)
+        return self._info(enrolled)
+
+    def authenticate(self, device_id: str, secret: str) -> bool:
+        """Whether `secret` is the credential of that device. Takes some 50 ms either way."""
+        enrolled = self._store.device(device_id)
+        return devices.verify_secret(secret, enrolled.secret_hash if enrolled else None)
+
+    def _info(self, enrolled: Device) -> DeviceInfo:
+        records = (
+            {}
+            if self._registry.is_known(enrolled.id)
+            else self._ledger.load(enrolled.id, enrolled.generation)
+        )
+        replicas = []
+        for feed in enrolled.feeds:
+            record = self._registry.record(enrolled.id, feed) or records.get(feed)
+            replicas.append(self._replica_info(feed, record))
+        return DeviceInfo(enrolled.id, self._registry.is_online(enrolled.id), tuple(replicas))
+
+    def _replica_info(self, feed: str, record: Record | None) -> ReplicaInfo:
+        if record is None:
+            return ReplicaInfo(feed, synced_at=None, behind=None)
+        with self._store.snapshot(feed) as snapshot:
+            holes = record.held.holes(
+                tokens.oldest(record.base), tokens.compress(snapshot.head, record.base)
+            )
+            behind = sum(
+                1
+                for first, last in holes
+                for _ in snapshot.rows(
+                    tokens.expand(first, record.base), tokens.expand(last, record.base)
+                )
+            )
+        return ReplicaInfo(feed, record.synced_at, behind)
+
+    # The whole
+
+    def status(self) -> Mapping[str, object]:
+        """How the gateway is, as JSON values."""
+        broker = self._link.state if self._link is not None else "not started"
+        return {
+            "broker": broker,
+            "feeds": len(self._store.feeds()),
+            "devices": len(self._store.devices()),
+            "online": list(self._registry.online()),
+            "counters": self.counters.read(),
+        }
+
+    def _committed(self) -> None:
+        if self._notifying is not None:
+            self._notifying.committed()
+
+    def _received(self, topic: str, payload: bytes) -> None:
+        if self._responding is not None:
+            self._responding.take(topic, payload)
+
+    def _open_epochs(self, transaction: SqliteTransaction) -> None:
+        for feed in self._store.feeds():
+            transaction.open_epoch(feed, epoch_id=os.urandom(tokens.EPOCH_ID_BYTES))
+
+    def _purge(self, transaction: SqliteTransaction) -> None:
+        retention_s = self.settings.delete_marker_retention_days * _SECONDS_A_DAY
+        for feed in self._store.feeds():
+            transaction.purge(feed, before=int(self._unix_time()) - retention_s)
+
+    def _keep_house(self) -> None:
+        """Write the ledger behind the answers, and forget old delete markers once a day."""
+        purge_at = time.monotonic()
+        while not self._closing.wait(self.settings.ledger_flush_s):
+            self._save_ledger()
+            if time.monotonic() >= purge_at:
+                purge_at += _SECONDS_A_DAY
+                try:
+                    self._writer.submit(self._purge).result()
+                except Exception:
+                    self.counters.count("purges failed")
+                    _LOG.exception("old delete markers could not be purged")
+
+    def _save_ledger(self) -> None:
+        for device_id, records in self._registry.take_unsaved().items():
+            try:
+                enrolled = self._store.device(device_id)
+                if enrolled is not None:
+                    self._ledger.save(device_id, enrolled.generation, records)
+            except OSError:
+                # Nothing is lost: the next request tells it all again.
+                self.counters.count("ledger writes failed")
+                _LOG.exception("the ledger of device %s could not be written", device_id)
+
+
+def _live(snapshot: FeedSnapshot, feed: str, item_id: str) -> Row:
+    row = snapshot.row(item_id)
+    if row is None or row.deleted:
+        raise NoSuchItemError(feed, item_id)
+    return row

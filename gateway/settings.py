@@ -1,0 +1,107 @@
+"""The gateway's settings: defaults, a TOML file, and TALLYSYNC_GATEWAY_... in the environment."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final
+
+from annotated_types import Ge, Le
+from platformdirs import user_data_path
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from sync_protocol import limits
+from sync_protocol.topics import PREFIX_DEFAULT
+
+ENVIRONMENT_PREFIX: Final = "TALLYSYNC_GATEWAY_"
+# Not MQTT's 1883 and no HTTP port that others use: a gateway tried out disturbs nobody.
+BROKER_PORT_DEFAULT: Final = 21883
+API_PORT_DEFAULT: Final = 21880
+
+Port = Annotated[int, Ge(0), Le(65_535)]
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; the message says which, where and how to mend it."""
+
+
+class Settings(BaseSettings):
+    """All settings of `gateway run`. A port of 0 chooses a free one."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, toml_file=None
+    )
+
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("tallysync") / "gateway",
+        description="where feeds, devices and the ledger are kept",
+    )
+    broker_host: str | None = Field(
+        default=None, description="an MQTT broker to use instead of the embedded one"
+    )
+    broker_port: Port = Field(
+        default=BROKER_PORT_DEFAULT, description="its port, or that of the embedded broker"
+    )
+    broker_user: str = Field(default="gateway", description="the gateway's account there")
+    broker_password_file: Path | None = Field(
+        default=None, description="a file that holds that account's password"
+    )
+    broker_keepalive_s: Annotated[int, Ge(5), Le(3600)] = 30
+    topic_prefix: str = PREFIX_DEFAULT
+    api_port: Port = Field(default=API_PORT_DEFAULT, description="of the HTTP API, on 127.0.0.1")
+    notification_content_bytes_max: Annotated[
+        int, Ge(0), Le(limits.NOTIFICATION_BYTES_MAX // 2)
+    ] = 4 * limits.KIB
+    answer_bytes_max: Annotated[
+        int, Ge(limits.ANSWER_BYTES_MIN), Le(limits.ANSWER_BYTES_MAX // 2)
+    ] = limits.ANSWER_BYTES_DEFAULT
+    delete_marker_retention_days: Annotated[int, Ge(1), Le(3650)] = 30
+    ledger_flush_s: Annotated[float, Ge(0.1), Le(3600)] = 5.0
+    embedded_connections_max: Annotated[int, Ge(1), Le(1000)] = 200
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The command line before the environment before the file before the defaults."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(path: Path | None = None, **overrides: object) -> Settings:
+    """The settings, from the TOML file at `path` if one is given.
+
+    Args:
+        path: a TOML file.
+        overrides: what the command line says; None does not override.
+
+    Raises:
+        SettingsError: the file or a value cannot be used.
+    """
+    values = {name: value for name, value in overrides.items() if value is not None}
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    if path is not None and not path.is_file():
+        raise SettingsError(f"there is no settings file {path}")
+    try:
+        return FromFile(**values)  # type: ignore[arg-type]  # pydantic checks them
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(sorted(Settings.model_fields))
+        hint = f"; the keys are {known}" if first["type"] == "extra_forbidden" else ""
+        where = path or f"the command line or {ENVIRONMENT_PREFIX}{key.upper()}"
+        raise SettingsError(f"{key} in {where}: {first['msg']}{hint}") from error
