@@ -38,8 +38,20 @@ class PushResult(StrEnum):
 
     STORED = "stored"
     HELD_ALREADY = "held-already"
-    STRANGE = "strange"  # no collection, another lineage, or older than the floor
+    STRANGE = "strange"  # no collection yet, or another lineage: a sync tells what it means
+    OLD = "old"  # older than the items
     GAP = "gap"  # stored, and it tells of a lost one
+
+
+class AnswerFate(StrEnum):
+    """What an answer came to."""
+
+    TAKEN = "taken"
+    NOT_AWAITED = "not-awaited"  # no request waits for it (A1)
+    OVERTAKEN = "overtaken"  # another epoch, and pushes came meanwhile: ask again (A1)
+    VOID = "void"  # the collection means nothing any more: ask without one
+    REFUSED = "refused"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +59,11 @@ class AnswerResult:
     """What an answer came to.
 
     Attributes:
-        taken: it belonged to the outstanding request and was stored.
         progress: it brought something, so that asking again at once makes sense.
-        refused: reason and message if the gateway did not serve the request.
+        refused: why, if the gateway did not serve the request.
     """
 
-    taken: bool
+    fate: AnswerFate
     progress: bool = False
     happened: tuple[Happened, ...] = ()
     refused: messages.Refused | None = None
@@ -96,7 +107,7 @@ class Replica:
         if collection is None or state.base is None or push.lineage != collection.lineage:
             return PushResult.STRANGE, ()
         if state.floor is not None and push.n <= state.floor:
-            return PushResult.STRANGE, ()
+            return PushResult.OLD, ()
         if push.n in collection.held:
             return PushResult.HELD_ALREADY, ()
         lowest = tokens.oldest(state.base)
@@ -156,13 +167,13 @@ class Replica:
     def on_answer(self, answer: Answer) -> AnswerResult:
         """Take an answer (A1 to A3)."""
         if self._outstanding is None or answer.id != self._outstanding:
-            return AnswerResult(taken=False)
+            return AnswerResult(AnswerFate.NOT_AWAITED)
         self._outstanding = None
         if answer.refused is not None:
-            return AnswerResult(taken=False, refused=answer.refused)
+            return AnswerResult(AnswerFate.REFUSED, refused=answer.refused)
         if answer.void is not None:
             self._begin_anew()
-            return AnswerResult(taken=True, progress=True)
+            return AnswerResult(AnswerFate.VOID, progress=True)
         assert answer.delta is not None  # noqa: S101 - one of three, checked when it was made
         return self._on_delta(answer.delta)
 
@@ -170,11 +181,11 @@ class Replica:
         state = self._state
         before = state.collection
         if before is not None and delta.epoch != before.epoch and self._stored_since_request:
-            return AnswerResult(taken=False, progress=True)  # A1
+            return AnswerResult(AnswerFate.OVERTAKEN, progress=True)  # A1
         try:
             held = TokenSet.decode(delta.tokens)
         except ProtocolError:
-            return AnswerResult(taken=False)
+            return AnswerResult(AnswerFate.UNREADABLE)
         if before is not None:
             held |= before.held
         after = ReplicaState(
@@ -202,8 +213,9 @@ class Replica:
                 happened += self._drop_stale() if state.filling else ()
             self._store.set_state(after)
         self._state = after
-        progress = bool(happened) or bool(delta.remainders) or before is None or held != before.held
-        return AnswerResult(taken=True, progress=progress, happened=tuple(happened))
+        grown = before is None or held != before.held
+        progress = bool(happened) or bool(delta.remainders) or grown
+        return AnswerResult(AnswerFate.TAKEN, progress=progress, happened=tuple(happened))
 
     def _begin_anew(self) -> None:
         """Forget what tokens meant; base, items and contents stay (A3)."""
@@ -274,7 +286,7 @@ class Replica:
         return [Happened(Event.COMPLETED, item.id, item.n)] if item.whole else []
 
     def _checked(self, item: HeldItem) -> HeldItem:
-        """`item` as whole if all bytes are here and their digest fits; without them if it does not."""
+        """`item`, whole if all bytes are here and their digest fits; without bytes if not so."""
         if item.held_bytes < item.size:
             return item
         if digest_of(self._store.content(item.id)) == item.digest:

@@ -47,15 +47,17 @@ class Schedule:
         """Somebody asks for a sync: the user, a connect, the gateway's return."""
         return replace(self, due=now, forced=True)
 
-    def gap(self, now: float, chance: float, waits: Waits) -> "Schedule":
-        """A push was lost (D3). `chance` is a random number in 0 .. 1.
+    def soon(self, now: float, chance: float, waits: Waits, *, forced: bool) -> "Schedule":
+        """A push was lost (D3) or means nothing (D1). `chance` is a random number in 0 .. 1.
 
-        Others may be under way in another order, so the sync waits a little, and is not
-        sent if they have filled the gap.
+        Others may be under way in another order, so the sync waits a little, and unless
+        `forced` it is not sent if they have filled the gap.
         """
         if self.attempts:
             return self  # the gateway does not answer: the backoff decides
-        return self._soon(now + waits.debounce_s * _jitter(chance))
+        at = now + waits.debounce_s * _jitter(chance)
+        due = at if self.due is None else min(self.due, at)
+        return replace(self, due=due, forced=self.forced or forced)
 
     def sent(self, now: float, waits: Waits) -> "Schedule":
         """A request was published."""
@@ -68,9 +70,9 @@ class Schedule:
     def answered(
         self, now: float, chance: float, waits: Waits, *, again: bool, progress: bool
     ) -> "Schedule":
-        """An answer was taken; `again` says whether more is missing, `progress` whether it helped."""
+        """An answer came; `again`: more is missing; `progress`: it helped."""
         if not again:
-            if self.forced and self.due is not None:  # asked for while the request was out
+            if self.asked_again:
                 return Schedule(due=self.due, forced=True)
             return self.idle(now, chance, waits)
         if progress:
@@ -91,12 +93,14 @@ class Schedule:
         return Schedule()
 
     @property
+    def asked_again(self) -> bool:
+        """Whether another sync was asked for while the request was out."""
+        return self.forced and self.due is not None
+
+    @property
     def next_timer(self) -> float | None:
         """When to look again: a request is due or lost. No new one while one is out (Q1)."""
         return self.due if self.deadline is None else self.deadline
-
-    def _soon(self, at: float) -> "Schedule":
-        return replace(self, due=at if self.due is None else min(self.due, at))
 
 
 def _jitter(chance: float) -> float:

@@ -69,7 +69,7 @@ class StoreError(Exception):
 
 
 class AgentFile:
-    """The device's file, for one thread. A second one opened `readonly` may look at the same time."""
+    """The device's file, for one thread; one opened `readonly` may look at the same time."""
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         if readonly and not path.exists():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from device_agent.replica import PushResult, Replica
+from device_agent.replica import AnswerFate, PushResult, Replica
 from device_agent.store_memory import MemoryReplicaStore
 from gateway.feed import Alter, Delete, Mutation, Put
 from gateway.feed_memory import MemoryFeedStore
@@ -278,14 +278,12 @@ class World:
         answer = wire.decode(Answer, answered.payload, bytes_max=ANSWER_BYTES_MAX)
         base = device.replica.state.base
         result = device.replica.on_answer(answer)
-        if not result.taken:
-            self.counts["answers discarded"] += 1
-            return
-        self.counts["answers taken"] += 1
-        if answer.void is not None:
-            self.counts[f"void: {answer.void.why}"] += 1
+        self.counts[f"answers {result.fate}"] += 1
+        if result.fate is AnswerFate.VOID:
             device.taken.clear()
             device.versions.clear()
+            return
+        if result.fate is not AnswerFate.TAKEN:
             return
         assert answer.delta is not None
         if base is not None and base != answer.delta.base:

@@ -1,0 +1,48 @@
+"""What comes in to the agent's thread."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something was published on a topic that the device hears."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The connection is up, and the device hears its topics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection is gone."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker did not let the device in."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Somebody asks for a sync, and waits for its end."""
+
+    done: Future[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The agent is to stop."""
+
+
+# What comes in to the agent's thread, beside its timers.
+Event = Message | Connected | Lost | Refused | Sync | Stop

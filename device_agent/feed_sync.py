@@ -1,0 +1,123 @@
+"""One replica with its timetable: what a message or a timer leads to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from device_agent.replica import AnswerFate, AnswerResult, Happened, PushResult, Replica
+from device_agent.schedule import Schedule, Waits
+from sync_protocol import messages
+from sync_protocol.messages import Answer, Notification, Request
+
+
+@dataclass(frozen=True, slots=True)
+class SyncDone:
+    """A sync ended: all is here (`error` None), or it failed and will be tried again.
+
+    Attributes:
+        refused: the gateway answered, and will say the same until somebody mends it.
+    """
+
+    feed: str
+    error: str | None = None
+    refused: bool = False
+
+
+class Observer(Protocol):
+    """Somebody who watches an agent's traffic, for statistics. Called in the agent's thread."""
+
+    def push_came(self, feed: str, push: Notification, payload: bytes, result: PushResult) -> None:
+        """A push was handled."""
+
+    def asked(self, feed: str, request: Request, payload: bytes) -> None:
+        """A request is about to leave."""
+
+    def answer_came(self, feed: str, answer: Answer, payload: bytes, result: AnswerResult) -> None:
+        """An answer was handled."""
+
+
+class FeedSync:
+    """Joins the rules for one replica to the times at which it asks."""
+
+    def __init__(
+        self,
+        feed: str,
+        replica: Replica,
+        *,
+        waits: Waits,
+        chance: Callable[[], float],
+        request_id: Callable[[], bytes],
+        answer_bytes_max: int,
+    ) -> None:
+        self.feed = feed
+        self.replica = replica
+        self._waits = waits
+        self._chance = chance
+        self._request_id = request_id
+        self._answer_bytes_max = answer_bytes_max
+        self._schedule = Schedule()
+
+    @property
+    def next_timer(self) -> float | None:
+        """When `on_timer` wants to be called."""
+        return self._schedule.next_timer
+
+    def ask_now(self, now: float) -> None:
+        """A connect, the gateway's return, or a person asks for a sync."""
+        self._schedule = self._schedule.at_once(now)
+
+    def ask_soon(self, now: float) -> None:
+        """Something may have been missed."""
+        self._schedule = self._schedule.soon(now, self._chance(), self._waits, forced=True)
+
+    def disconnected(self) -> None:
+        """Nothing can be sent or heard until the next connect."""
+        self.replica.close_request()
+        self._schedule = self._schedule.disconnected()
+
+    def on_timer(self, now: float) -> Request | SyncDone | None:
+        """What to send, if it is time; or that the request before was lost."""
+        timer = self._schedule.next_timer
+        if timer is None or now < timer:
+            return None
+        if self._schedule.deadline is not None:
+            self.replica.close_request()
+            self._schedule = self._schedule.failed(now, self._chance(), self._waits)
+            return SyncDone(self.feed, "the gateway did not answer")
+        if not self._schedule.forced and not self.replica.needs_sync():
+            self._schedule = self._schedule.idle(now, self._chance(), self._waits)
+            return None
+        self._schedule = self._schedule.sent(now, self._waits)
+        return self.replica.request(self._request_id(), answer_bytes_max=self._answer_bytes_max)
+
+    def on_push(self, now: float, push: Notification) -> tuple[PushResult, tuple[Happened, ...]]:
+        """A push came."""
+        result, happened = self.replica.on_push(push)
+        if result in {PushResult.GAP, PushResult.STRANGE}:
+            self._schedule = self._schedule.soon(
+                now, self._chance(), self._waits, forced=result is PushResult.STRANGE
+            )
+        return result, happened
+
+    def on_answer(self, now: float, answer: Answer) -> tuple[AnswerResult, SyncDone | None]:
+        """An answer came; the second value is there when it ended the sync."""
+        result = self.replica.on_answer(answer)
+        match result.fate:
+            case AnswerFate.NOT_AWAITED:
+                return result, None
+            case AnswerFate.REFUSED | AnswerFate.UNREADABLE:
+                refused = result.refused or messages.Refused(
+                    reason="unreadable", message="the gateway's answer cannot be read"
+                )
+                self._schedule = self._schedule.failed(
+                    now, self._chance(), self._waits, retry_after_s=refused.retry_after_s or 0
+                )
+                error = f"{refused.reason}: {refused.message}"
+                return result, SyncDone(self.feed, error, refused=True)
+            case AnswerFate.TAKEN | AnswerFate.VOID | AnswerFate.OVERTAKEN:
+                again = result.fate is not AnswerFate.TAKEN or self.replica.needs_sync()
+                asked_again = self._schedule.asked_again
+                self._schedule = self._schedule.answered(
+                    now, self._chance(), self._waits, again=again, progress=result.progress
+                )
+                return result, None if again or asked_again else SyncDone(self.feed)

@@ -1,0 +1,157 @@
+"""The agent's connection to its broker, over paho."""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from sync_protocol import topics
+from sync_protocol.names import GATEWAY
+from sync_protocol.topics import Channel, Topics
+
+_LOG: Final = logging.getLogger(__name__)
+
+UNSENT_MESSAGES_MAX: Final = 20
+RECONNECT_WAIT_S_MAX: Final = 30
+GOODBYE_S_MAX: Final = 2.0
+
+
+class DeviceLink:
+    """Publishes for a device and hands on what it hears. A pump: it decides nothing.
+
+    The callbacks run in paho's thread and must neither raise nor wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: str,
+        feeds: Sequence[str],
+        password: str,
+        keepalive_s: int,
+        topic_names: Topics,
+        on_ready: Callable[[], None],
+        on_lost: Callable[[str], None],
+        on_refused: Callable[[str], None],
+        on_message: Callable[[str, bytes, bool], None],
+    ) -> None:
+        self._device = device
+        self._topics = topic_names
+        self._keepalive_s = keepalive_s
+        self._on_ready = on_ready
+        self._on_lost = on_lost
+        self._on_refused = on_refused
+        self._on_message = on_message
+        self._ready = threading.Event()
+        replicas = [
+            (topic_names.replica(device, feed, channel), qos)
+            for feed in feeds
+            # A broker may deliver at the subscriber's QoS, so pushes are subscribed with 0.
+            for channel, qos in ((Channel.NOTIFY, 0), (Channel.RESPONSE, 1))
+        ]
+        self._subscriptions = [*replicas, (topic_names.status(GATEWAY), 1)]
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=device,
+            clean_session=True,  # nothing is to be queued for a device that is away
+            protocol=MQTTProtocolVersion.MQTTv311,
+        )
+        client.username_pw_set(device, password)
+        client.will_set(topic_names.status(device), topics.OFFLINE, qos=1, retain=True)
+        client.reconnect_delay_set(1, RECONNECT_WAIT_S_MAX)
+        client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_subscribe = self._subscribed
+        client.on_message = self._received
+        client.on_socket_open = _no_delay
+        self._client = client
+
+    def start(self, host: str, port: int) -> None:
+        """Connect, and connect again whenever the connection is lost."""
+        self._client.connect_async(host, port, keepalive=self._keepalive_s)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Say goodbye and disconnect."""
+        if self._ready.is_set():
+            goodbye = self._client.publish(
+                self._topics.status(self._device), topics.OFFLINE, qos=1, retain=True
+            )
+            try:
+                goodbye.wait_for_publish(GOODBYE_S_MAX)
+            except (RuntimeError, ValueError):
+                _LOG.info("the broker was gone before the agent could say goodbye")
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def request(self, feed: str, payload: bytes) -> bool:
+        """Publish a sync request with QoS 1; whether it could be handed to the connection."""
+        if not self._ready.is_set():
+            return False
+        topic = self._topics.replica(self._device, feed, Channel.REQUEST)
+        return self._client.publish(topic, payload, qos=1).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    # What paho calls, in its own thread.
+
+    def _connected(
+        self,
+        client: Client,
+        _userdata: object,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._on_refused(str(reason))
+            return
+        client.subscribe(self._subscriptions)
+
+    def _subscribed(
+        self,
+        client: Client,
+        _userdata: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        refused = [
+            topic
+            for (topic, _), reason in zip(self._subscriptions, reasons, strict=False)
+            if reason.is_failure
+        ]
+        if refused:
+            self._on_refused(f"the broker does not let the device subscribe to {refused[0]}")
+            return
+        client.publish(self._topics.status(self._device), topics.ONLINE, qos=1, retain=True)
+        self._ready.set()
+        self._on_ready()
+
+    def _disconnected(
+        self,
+        _client: Client,
+        _userdata: object,
+        _flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if self._ready.is_set():
+            self._ready.clear()
+            self._on_lost(str(reason))
+
+    def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        try:
+            self._on_message(message.topic, bytes(message.payload), message.retain)
+        except Exception:
+            _LOG.exception("a message could not be handed on")
+
+
+def _no_delay(_client: Client, _userdata: object, sock: Any) -> None:  # noqa: ANN401 - any of paho's sockets
+    # Without it each round trip waits 40 ms for Nagle's algorithm and a delayed ACK.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
