@@ -115,14 +115,15 @@ class BrokerLink:
 
     # Outbound
 
-    def push(self, feed: str, push: Push) -> None:
+    def push(self, feed: str, push: Push) -> bool:
         """See `Outbound`."""
         topic = self._topics.replica(push.device, feed, Channel.NOTIFY)
-        if self._publish(topic, push.payload, qos=0):
-            self._counters.count("pushes")
-            self._counters.count("push bytes", len(push.payload))
-        else:
+        if not self._publish(topic, push.payload, qos=0):
             self._counters.count("pushes not sent")
+            return False
+        self._counters.count("pushes")
+        self._counters.count("push bytes", len(push.payload))
+        return True
 
     def answer(self, device: str, feed: str, payload: bytes, response: Response) -> None:
         """See `Outbound`."""
@@ -196,7 +197,7 @@ class BrokerLink:
 
     def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:
-            self._on_message(message.topic, message.payload)
+            self._on_message(message.topic, bytes(message.payload))
         except Exception:
             self._counters.count("errors in a handler")
             _LOG.exception("a message could not be handed on")

@@ -2,16 +2,17 @@
 
 import logging
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from gateway import device as devices
 from gateway.counters import Counters
 from gateway.device import Device, NoSuchDeviceError
-from gateway.feed import FeedError, FeedSnapshot, Mutation, NoSuchItemError, Row
+from gateway.feed import FeedError, FeedSnapshot, Mutation, NoSuchFeedError, NoSuchItemError, Row
 from gateway.feed_sqlite import SqliteStore, SqliteTransaction
 from gateway.ledger import Record
 from gateway.ledger_tinydb import TinyDbLedger
@@ -32,6 +33,12 @@ STORE_FILE: Final = "gateway.sqlite3"
 LEDGER_DIR: Final = "ledger"
 CONTENT_PIECE_BYTES: Final = 1024 * 1024
 _SECONDS_A_DAY: Final = 86_400
+
+T = TypeVar("T")
+
+
+class StorageError(RuntimeError):
+    """The disk refused a change: nothing was changed. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,16 @@ class DeviceInfo:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one mutation: its seq, or None if it changed nothing, or an error."""
+    """What became of one mutation: its seq, or None if it changed nothing, or an error.
+
+    `created` tells a new item from one that was there, for people: a writer of the same item at
+    the same moment may be missed.
+    """
 
     item_id: str
     seq: int | None
-    error: str | None = None
+    error: FeedError | None = None
+    created: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,7 @@ class Service:
         unix_time: Callable[[], float],
         wrap_outbound: Callable[[Outbound], Outbound] = lambda outbound: outbound,
     ) -> None:
-        """Open the store.
+        """Open the store; it can be read and changed at once, and `close` must follow.
 
         Args:
             settings: `data_dir` must exist and be locked by the caller.
@@ -111,15 +123,16 @@ class Service:
         self._link: BrokerLink | None = None
         self._notifying: Notifying | None = None
         self._responding: Responding | None = None
+        self._storage_problem: str | None = None
         self._closing = threading.Event()
         self._housekeeper = threading.Thread(
             target=self._keep_house, name="housekeeper", daemon=True
         )
+        self._writer.start()
 
     def start(self, account: Account) -> None:
         """Open an epoch of each feed, connect to the broker and begin to serve."""
-        self._writer.start()
-        self._writer.submit(self._open_epochs).result()
+        self._write(self._open_epochs)
         topic_names = Topics(self.settings.topic_prefix)
         self._link = BrokerLink(
             host=account.host,
@@ -188,21 +201,17 @@ class Service:
             raise FeedError(str(error)) from error
         epoch_id = os.urandom(tokens.EPOCH_ID_BYTES)
         now = int(self._unix_time())
-        self._writer.submit(
-            lambda transaction: transaction.add_feed(name, epoch_id=epoch_id, now=now)
-        ).result()
+        self._write(lambda transaction: transaction.add_feed(name, epoch_id=epoch_id, now=now))
 
     def remove_feed(self, name: str) -> None:
         """Delete a feed with all its items. NoSuchFeedError if there is none."""
-        self._writer.submit(lambda transaction: transaction.remove_feed(name)).result()
+        self._write(lambda transaction: transaction.remove_feed(name))
         self._registry.forget_feed(name)
 
     def apply(self, feed: str, mutation: Mutation) -> Row | None:
         """Change one item; the new row once durable, or None if nothing changed. FeedError."""
         now = int(self._unix_time())
-        return self._writer.submit(
-            lambda transaction: transaction.apply(feed, mutation, now=now)
-        ).result()
+        return self._write(lambda transaction: transaction.apply(feed, mutation, now=now))
 
     def apply_many(self, feed: str, mutations: Sequence[Mutation]) -> Sequence[Outcome]:
         """Change many items in one transaction; one that fails leaves the others alone."""
@@ -210,16 +219,23 @@ class Service:
 
         def work(transaction: SqliteTransaction) -> Sequence[Outcome]:
             outcomes = []
+            with self._store.snapshot(feed) as before:
+                there = {mutation.id for mutation in mutations if _is_live(before, mutation.id)}
             for mutation in mutations:
                 try:
                     row = transaction.apply(feed, mutation, now=now)
-                except NoSuchItemError as error:
-                    outcomes.append(Outcome(mutation.id, None, str(error)))
-                else:
-                    outcomes.append(Outcome(mutation.id, row.seq if row else None))
+                except NoSuchFeedError:
+                    raise
+                except FeedError as error:
+                    outcomes.append(Outcome(mutation.id, None, error))
+                    continue
+                created = row is not None and not row.deleted and row.id not in there
+                if row is not None:
+                    (there.discard if row.deleted else there.add)(row.id)
+                outcomes.append(Outcome(mutation.id, row.seq if row else None, created=created))
             return outcomes
 
-        return self._writer.submit(work).result()
+        return self._write(work)
 
     def row(self, feed: str, item_id: str) -> Row:
         """A live item. NoSuchFeedError, NoSuchItemError."""
@@ -255,12 +271,12 @@ class Service:
             feeds=tuple(sorted(set(feeds))),
         )
         now = int(self._unix_time())
-        self._writer.submit(lambda transaction: transaction.add_device(enrolled, now=now)).result()
+        self._write(lambda transaction: transaction.add_device(enrolled, now=now))
         return secret
 
     def remove_device(self, device_id: str) -> None:
         """Take a device away, with its credential. NoSuchDeviceError."""
-        self._writer.submit(lambda transaction: transaction.remove_device(device_id)).result()
+        self._write(lambda transaction: transaction.remove_device(device_id))
         self._registry.forget(device_id)
         self._ledger.forget(device_id)
 
@@ -308,18 +324,46 @@ class Service:
             )
         return ReplicaInfo(feed, record.synced_at, behind)
 
+    def online_count(self) -> int:
+        """How many devices are there."""
+        return len(self._registry.online())
+
     # The whole
+
+    def problems(self) -> Sequence[str]:
+        """What keeps the gateway from its work now, in words; empty when all is well."""
+        problems = []
+        if not self.wait_connected(0):
+            problems.append(self._broker_state())
+        if self._storage_problem is not None:
+            problems.append(self._storage_problem)
+        return problems
 
     def status(self) -> Mapping[str, object]:
         """How the gateway is, as JSON values."""
-        broker = self._link.state if self._link is not None else "not started"
         return {
-            "broker": broker,
+            "problems": list(self.problems()),
+            "broker": self._broker_state(),
             "feeds": len(self._store.feeds()),
             "devices": len(self._store.devices()),
             "online": list(self._registry.online()),
             "counters": self.counters.read(),
         }
+
+    def _broker_state(self) -> str:
+        return self._link.state if self._link is not None else "not started"
+
+    def _write(self, work: Callable[[SqliteTransaction], T]) -> T:
+        try:
+            result = self._writer.submit(work).result()
+        except (sqlite3.Error, OSError) as error:
+            self._storage_problem = (
+                f"the last change could not be stored, and was refused ({error}): look after the"
+                f" disk of {self.settings.data_dir}"
+            )
+            raise StorageError(self._storage_problem) from error
+        self._storage_problem = None
+        return result
 
     def _committed(self) -> None:
         if self._notifying is not None:
@@ -346,7 +390,7 @@ class Service:
             if time.monotonic() >= purge_at:
                 purge_at += _SECONDS_A_DAY
                 try:
-                    self._writer.submit(self._purge).result()
+                    self._write(self._purge)
                 except Exception:
                     self.counters.count("purges failed")
                     _LOG.exception("old delete markers could not be purged")
@@ -361,6 +405,11 @@ class Service:
                 # Nothing is lost: the next request tells it all again.
                 self.counters.count("ledger writes failed")
                 _LOG.exception("the ledger of device %s could not be written", device_id)
+
+
+def _is_live(snapshot: FeedSnapshot, item_id: str) -> bool:
+    row = snapshot.row(item_id)
+    return row is not None and not row.deleted
 
 
 def _live(snapshot: FeedSnapshot, feed: str, item_id: str) -> Row:

@@ -1,0 +1,95 @@
+"""What a person sees of the demo: a live table, and a summary."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from gateway.demo.record import DeviceRecord
+
+_REFRESH_S: Final = 0.25
+
+
+class LiveTable:
+    """A table of all devices that follows their records; nothing where no terminal is."""
+
+    def __init__(self, console: Console, records: Mapping[str, DeviceRecord]) -> None:
+        self._records = records
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._enabled = console.is_terminal
+        self._drawn_at = 0.0
+
+    def __enter__(self) -> Self:
+        if self._enabled:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._enabled:
+            self._live.stop()
+
+    def says(self, what: str) -> None:
+        """Show what goes on, and the figures as they are now, at most every so often."""
+        now = time.monotonic()
+        if self._enabled and now - self._drawn_at >= _REFRESH_S:
+            self._drawn_at = now
+            self._live.update(self._drawn(what), refresh=True)
+
+    def _drawn(self, what: str) -> RenderableType:
+        table = Table("device", box=None, pad_edge=False)
+        for heading in ("pushed", "lost", "resent", "bytes"):
+            table.add_column(heading, justify="right")
+        for name, record in self._records.items():
+            figures = record.figures
+            table.add_row(
+                f"{name} away" if record.away else name,
+                str(figures.pushes_received),
+                str(figures.pushes_sent - figures.pushes_received - record.flying()),
+                str(figures.changes_resent),
+                _size(figures.bytes_pushed + figures.bytes_requests + figures.bytes_responses),
+            )
+        return Group(table, Text(what))
+
+
+def summary_table(summary: Mapping[str, Any]) -> RenderableType:
+    """The summary for a person."""
+    table = Table("device", box=None, pad_edge=False)
+    for heading in ("items", "pushed", "came", "resent", "missing", "rests", "syncs", "bytes"):
+        table.add_column(heading, justify="right")
+    for row in summary["devices"]:
+        table.add_row(
+            row["id"],
+            str(row["items"]),
+            str(row["pushes_sent"]),
+            str(row["pushes_received"]),
+            str(row["changes_resent"]),
+            str(row["changes_missing"]),
+            str(row["remainders"]),
+            str(row["sync_requests"]),
+            _size(row["bytes_pushed"] + row["bytes_requests"] + row["bytes_responses"]),
+        )
+    feed = summary["feed"]
+    verdict = [
+        f"the feed holds {feed['items']} items, digest {feed['digest'][:16]}",
+        (
+            "converged: every device holds exactly the same"
+            if summary["converged"]
+            else "NOT converged: a device differs from the feed"
+        ),
+        (
+            "exact: every change that was resent had been missing"
+            if summary["exact"]
+            else "NOT exact: a device was sent what it held"
+        ),
+    ]
+    return Group(table, Text("\n".join(verdict)))
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes < 10_000:  # noqa: PLR2004 - so that small figures stay exact
+        return f"{size_bytes} B"
+    return f"{size_bytes / 1024:.0f} KiB"
