@@ -20,7 +20,7 @@ from device_agent.feed_sync import FeedSync, Observer, SyncDone
 from device_agent.mqtt import DeviceLink
 from device_agent.replica import AnswerFate, Happened, Replica
 from device_agent.schedule import Waits
-from device_agent.store_sqlite import AgentFile
+from device_agent.store_sqlite import AgentFile, StoreError
 from sync_protocol import limits, messages, names, topics, wire
 from sync_protocol.errors import ProtocolError
 from sync_protocol.messages import Answer, Notification, Request
@@ -33,6 +33,7 @@ _LOG: Final = logging.getLogger(__name__)
 STORE_FILE: Final = "agent.sqlite3"
 # Messages that wait for the agent's thread. More are dropped, and a sync brings what they told.
 INBOUND_MESSAGES_MAX: Final = 1_000
+# Logins refused in a row before the agent takes it that its password is wrong.
 REFUSALS_MAX: Final = 5
 
 _random: Final = random.SystemRandom()
@@ -73,12 +74,15 @@ class DeviceAgent:
         answer_bytes_max: int = limits.ANSWER_BYTES_DEFAULT,
         keepalive_s: int = 60,
         topic_prefix: str = topics.PREFIX_DEFAULT,
+        refusals_max: int = REFUSALS_MAX,
     ) -> None:
         """Check the names; nothing is opened before `start`.
 
         Raises:
-            ValueError: a name that cannot be.
+            ValueError: a name that cannot be, or no feed.
         """
+        if not feeds:
+            raise ValueError("an agent keeps at least one feed")
         self._device = names.device_id(device)
         self._feeds = tuple(dict.fromkeys(names.feed_name(feed) for feed in feeds))
         self._address = (host, port)
@@ -95,12 +99,15 @@ class DeviceAgent:
         self._messages_dropped = False
         self._connected = False
         self._refusals = 0
+        self._refusals_max = refusals_max
+        self._unreachable: str | None = "the broker has not answered yet"
         self._waiters: list[_Waiter] = []
         self._syncs: dict[str, FeedSync] = {}
         self._file: AgentFile | None = None
         self._opened = contextlib.ExitStack()
         self._failure: Exception | None = None
         self._stopped = threading.Event()
+        self._ending = threading.Lock()
         self._thread: threading.Thread | None = None
         self._link = DeviceLink(
             device=self._device,
@@ -110,7 +117,8 @@ class DeviceAgent:
             topic_names=self._topics,
             on_ready=lambda: self._events.put(events.Connected()),
             on_lost=lambda reason: self._events.put(events.Lost(reason)),
-            on_refused=lambda reason: self._events.put(events.Refused(reason)),
+            on_unreachable=lambda reason: self._events.put(events.Unreachable(reason)),
+            on_refused=lambda reason, lasting: self._events.put(events.Refused(reason, lasting)),
             on_message=self._enqueue,
         )
 
@@ -143,18 +151,18 @@ class DeviceAgent:
                     request_id=lambda: os.urandom(messages.REQUEST_ID_BYTES),
                     answer_bytes_max=self._answer_bytes_max,
                 )
+            self._opened.callback(self._link.close)
+            self._link.start(*self._address)
         except BaseException:
             self._opened.close()
             raise
         self._thread = threading.Thread(target=self._run, name=f"agent {self._device}", daemon=True)
         self._thread.start()
-        self._link.start(*self._address)
 
     def stop(self) -> None:
-        """Say goodbye, finish what is being stored, and close the file."""
+        """Finish what is being stored, say goodbye, and close the file."""
         if self._thread is None:
             return
-        self._link.close()
         self._events.put(events.Stop())
         self._thread.join()
         self._thread = None
@@ -168,21 +176,30 @@ class DeviceAgent:
         """
         done: Future[None] = Future()
         self._events.put(events.Sync(done))
+        if self._stopped.is_set():
+            self._end_waiters()
         try:
             done.result(timeout_s)
         except TimeoutError:
-            raise TimeoutError(
-                f"the sync was not done after {timeout_s:g} s: is a gateway connected to the"
-                f" broker at {self._address[0]}:{self._address[1]}?"
-            ) from None
+            why = (
+                f"no connection to {self._broker}: {self._unreachable}"
+                if self._unreachable
+                else f"is a gateway connected to {self._broker}?"
+            )
+            raise TimeoutError(f"the sync was not done after {timeout_s:g} s ({why})") from None
 
     def wait_stopped(self, timeout_s: float | None = None) -> bool:
         """Wait until the agent has stopped, by itself or by `stop`."""
         return self._stopped.wait(timeout_s)
 
     @property
+    def _broker(self) -> str:
+        host, port = self._address
+        return f"the broker at {f'[{host}]' if ':' in host else host}:{port}"
+
+    @property
     def failure(self) -> Exception | None:
-        """Why the agent stopped by itself, if it did."""
+        """Why the agent stopped by itself, if it did: a message for people."""
         return self._failure
 
     @property
@@ -210,17 +227,31 @@ class DeviceAgent:
                 if event is not None:
                     self._handle(event)
                 self._timers()
+        except (SyncFailedError, StoreError) as error:
+            # The disk is full, say: nothing half-done is kept.
+            _LOG.warning("the agent of %s stops", self._device)
+            self._failure = error
         except Exception as error:
-            # The disk is full, or the file is broken: nothing half-done is kept.
             _LOG.exception("the agent of %s stops", self._device)
             self._failure = error
         finally:
             self._opened.close()
-            for waiter in self._waiters:
-                waiter.done.set_exception(
-                    SyncFailedError("stopped" if self._failure is None else str(self._failure))
-                )
             self._stopped.set()
+            self._end_waiters()
+
+    def _end_waiters(self) -> None:
+        """Nobody waits for a stopped agent, however late the question came."""
+        why = "the agent was stopped" if self._failure is None else str(self._failure)
+        with self._ending:
+            waiting = [waiter.done for waiter in self._waiters]
+            self._waiters.clear()
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    event = self._events.get_nowait()
+                    if isinstance(event, events.Sync):
+                        waiting.append(event.done)
+        for done in waiting:
+            done.set_exception(SyncFailedError(why))
 
     def _wait_s(self) -> float | None:
         timers = [sync.next_timer for sync in self._syncs.values() if sync.next_timer is not None]
@@ -257,40 +288,53 @@ class DeviceAgent:
         match event:
             case events.Message():
                 self._message(now, event)
-            case events.Connected():
-                self._connected = True
-                self._refusals = 0
-                self._counts["connects"] += 1
-                _LOG.info("connected to the broker at %s:%s", *self._address)
-                self._ask_all(now)
-            case events.Lost(reason):
-                self._connected = False
-                _LOG.warning("the connection to the broker was lost: %s", reason)
-                for sync in self._syncs.values():
-                    sync.disconnected()
-            case events.Refused(reason):
-                self._refused(reason)
             case events.Sync(done):
                 self._waiters.append(_Waiter(done, set(self._syncs)))
                 if self._connected:
                     self._ask_all(now)
             case events.Stop():
                 raise AssertionError("handled by the loop")
+            case _:
+                self._connection(now, event)
+
+    def _connection(self, now: float, event: events.ConnectionEvent) -> None:
+        match event:
+            case events.Connected():
+                self._connected = True
+                self._unreachable = None
+                self._refusals = 0
+                self._counts["connects"] += 1
+                _LOG.info("connected to %s", self._broker)
+                self._ask_all(now)
+            case events.Lost(reason):
+                self._connected = False
+                self._unreachable = reason
+                _LOG.warning("the connection to %s was lost: %s", self._broker, reason)
+                for sync in self._syncs.values():
+                    sync.disconnected()
+            case events.Unreachable(reason):
+                self._counts["connects failed"] += 1
+                if reason != self._unreachable:  # paho tries on; the log says it once
+                    _LOG.warning("no connection to %s: %s; trying on", self._broker, reason)
+                self._unreachable = reason
+            case events.Refused():
+                self._refused(event)
 
     def _ask_all(self, now: float) -> None:
         for sync in self._syncs.values():
             sync.ask_now(now)
 
-    def _refused(self, reason: str) -> None:
+    def _refused(self, refused: events.Refused) -> None:
         self._refusals += 1
         self._counts["logins refused"] += 1
-        message = (
-            f"the broker at {self._address[0]}:{self._address[1]} refuses device {self._device}:"
-            f" {reason}. Check the device id and its password, or enrol it: gateway device add"
-        )
-        _LOG.warning("%s", message)
-        if self._refusals >= REFUSALS_MAX:
-            raise SyncFailedError(message)
+        message = f"{self._broker} refuses device {self._device}: {refused.reason}"
+        self._unreachable = refused.reason
+        if refused.lasting or self._refusals >= self._refusals_max:
+            raise SyncFailedError(
+                f"{message}; check the device id, its password and its feeds, or enrol it:"
+                " gateway device add"
+            )
+        _LOG.warning("%s; trying again", message)
 
     def _message(self, now: float, message: events.Message) -> None:
         try:

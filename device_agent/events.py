@@ -26,10 +26,22 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """The broker did not let the device in."""
+class Unreachable:
+    """No connection could be made."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker did not let the device in.
+
+    Attributes:
+        lasting: it knows who the device is, so that trying again would not help.
+    """
+
+    reason: str
+    lasting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +56,6 @@ class Stop:
     """The agent is to stop."""
 
 
+ConnectionEvent = Connected | Lost | Unreachable | Refused
 # What comes in to the agent's thread, beside its timers.
-Event = Message | Connected | Lost | Refused | Sync | Stop
+Event = Message | ConnectionEvent | Sync | Stop

@@ -15,7 +15,8 @@ class SyncDone:
     """A sync ended: all is here (`error` None), or it failed and will be tried again.
 
     Attributes:
-        refused: the gateway answered, and will say the same until somebody mends it.
+        refused: the gateway answered, and will say the same until somebody mends it. One that
+            names a time to try again will not.
     """
 
     feed: str
@@ -113,7 +114,8 @@ class FeedSync:
                     now, self._chance(), self._waits, retry_after_s=refused.retry_after_s or 0
                 )
                 error = f"{refused.reason}: {refused.message}"
-                return result, SyncDone(self.feed, error, refused=True)
+                lasting = refused.retry_after_s is None
+                return result, SyncDone(self.feed, error, refused=lasting)
             case AnswerFate.TAKEN | AnswerFate.VOID | AnswerFate.OVERTAKEN:
                 again = result.fate is not AnswerFate.TAKEN or self.replica.needs_sync()
                 asked_again = self._schedule.asked_again

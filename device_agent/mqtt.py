@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -38,7 +39,8 @@ class DeviceLink:
         topic_names: Topics,
         on_ready: Callable[[], None],
         on_lost: Callable[[str], None],
-        on_refused: Callable[[str], None],
+        on_unreachable: Callable[[str], None],
+        on_refused: Callable[[str, bool], None],
         on_message: Callable[[str, bytes, bool], None],
     ) -> None:
         self._device = device
@@ -46,6 +48,7 @@ class DeviceLink:
         self._keepalive_s = keepalive_s
         self._on_ready = on_ready
         self._on_lost = on_lost
+        self._on_unreachable = on_unreachable
         self._on_refused = on_refused
         self._on_message = on_message
         self._ready = threading.Event()
@@ -67,6 +70,7 @@ class DeviceLink:
         client.reconnect_delay_set(1, RECONNECT_WAIT_S_MAX)
         client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
         client.on_connect = self._connected
+        client.on_connect_fail = self._not_connected
         client.on_disconnect = self._disconnected
         client.on_subscribe = self._subscribed
         client.on_message = self._received
@@ -109,9 +113,13 @@ class DeviceLink:
         _properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._on_refused(str(reason))
+            self._on_refused(str(reason), False)  # noqa: FBT003 - a callback
             return
         client.subscribe(self._subscriptions)
+
+    def _not_connected(self, _client: Client, _userdata: object) -> None:
+        # paho calls this while it handles the error, and tells no other way which one it was.
+        self._on_unreachable(str(sys.exc_info()[1]))
 
     def _subscribed(
         self,
@@ -127,7 +135,7 @@ class DeviceLink:
             if reason.is_failure
         ]
         if refused:
-            self._on_refused(f"the broker does not let the device subscribe to {refused[0]}")
+            self._on_refused(f"it may not subscribe to {refused[0]}", True)  # noqa: FBT003 - a callback
             return
         client.publish(self._topics.status(self._device), topics.ONLINE, qos=1, retain=True)
         self._ready.set()

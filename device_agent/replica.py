@@ -203,18 +203,20 @@ class Replica:
             more=delta.more,
         )
         happened: list[Happened] = []
+        grown = before is None or held != before.held
         with self._store.transaction():
             for change in delta.changes:
                 happened += self._apply(change.item_id, change.put, change.n)
             for remainder in delta.remainders:
-                happened += self._append(remainder)
+                appended, completed = self._append(remainder)
+                grown |= appended
+                happened += completed
             if not delta.more:
                 self._store.forget_removed(delta.head)
                 happened += self._drop_stale() if state.filling else ()
             self._store.set_state(after)
         self._state = after
-        grown = before is None or held != before.held
-        progress = bool(happened) or bool(delta.remainders) or grown
+        progress = grown or bool(happened)
         return AnswerResult(AnswerFate.TAKEN, progress=progress, happened=tuple(happened))
 
     def _begin_anew(self) -> None:
@@ -268,22 +270,24 @@ class Replica:
         self._store.set_item(item)
         return [Happened(Event.CHANGED, item_id, n)]
 
-    def _append(self, remainder: Remainder) -> list[Happened]:
-        """Add a remainder if it begins where the bytes held end (A2)."""
+    def _append(self, remainder: Remainder) -> tuple[bool, list[Happened]]:
+        """Add a remainder if it begins where the bytes held end (A2); whether more is held now."""
         item = self._store.item(remainder.id)
         if (
             item is None
             or item.whole
+            or not remainder.content
             or item.digest != remainder.digest
             or item.held_bytes != remainder.offset
             or remainder.offset + len(remainder.content) > item.size
         ):
-            return []
+            return False, []
         self._store.append_content(item.id, remainder.offset, remainder.content)
         held_bytes = remainder.offset + len(remainder.content)
         item = self._checked(replace(item, held_bytes=held_bytes))
         self._store.set_item(item)
-        return [Happened(Event.COMPLETED, item.id, item.n)] if item.whole else []
+        completed = [Happened(Event.COMPLETED, item.id, item.n)] if item.whole else []
+        return item.held_bytes == held_bytes, completed
 
     def _checked(self, item: HeldItem) -> HeldItem:
         """`item`, whole if all bytes are here and their digest fits; without bytes if not so."""

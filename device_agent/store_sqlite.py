@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from device_agent.store import Collection, HeldItem, ReplicaState
+from sync_protocol.errors import ProtocolError
+from sync_protocol.limits import TOKEN_SET_BYTES_MAX
 from sync_protocol.token_set import TokenSet
 
 STATE_VERSION: Final = 1
@@ -77,9 +79,17 @@ class AgentFile:
                 f"there is no {path}: 'device-agent run' or 'device-agent sync' makes it, and"
                 " --data says which directory"
             )
-        if not readonly:
-            path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            if not readonly:
+                path.touch(mode=0o600)
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rw'}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{path} cannot be opened ({error}): --data names another") from error
         try:
             self._prepare(path, readonly=readonly)
         except sqlite3.DatabaseError as error:
@@ -119,7 +129,7 @@ class AgentFile:
         return [feed for (feed,) in self._db.execute("SELECT feed FROM replica ORDER BY feed")]
 
     def replica(self, feed: str) -> "SqliteReplicaStore":
-        """The replica of `feed`, made when it is not there yet."""
+        """The replica of `feed`, made when it is not there yet (in a file that may be written)."""
         found = self._db.execute("SELECT number FROM replica WHERE feed = ?", (feed,)).fetchone()
         if found is None:
             made = self._db.execute("INSERT INTO replica (feed) VALUES (?)", (feed,))
@@ -141,9 +151,11 @@ class SqliteReplicaStore:
         try:
             yield
             self._db.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"the agent's file cannot be written: {error}") from error
             raise
 
     def state(self) -> ReplicaState | None:
@@ -159,12 +171,23 @@ class SqliteReplicaStore:
             return None
         collection = None
         if lineage is not None:
-            collection = Collection(lineage, epoch, asof, p0, TokenSet.decode(held))
+            try:
+                tokens = TokenSet.decode(held)
+            except ProtocolError as error:
+                raise StoreError(
+                    f"the agent's file is damaged ({error}): move it away, and the next sync"
+                    " fetches everything again"
+                ) from error
+            collection = Collection(lineage, epoch, asof, p0, tokens)
         return ReplicaState(view_id, base, collection, floor, bool(filling), bool(more))
 
     def set_state(self, state: ReplicaState) -> None:
         """See `ReplicaStore`."""
         kept = state.collection
+        # What is too long to be read again loses its oldest tokens, which then travel again.
+        held = b"" if kept is None else kept.held.encode()
+        if kept is not None and len(held) > TOKEN_SET_BYTES_MAX:
+            held = kept.held.newest_within(TOKEN_SET_BYTES_MAX).encode()
         self._db.execute(
             "UPDATE replica SET made = 1, view_id = ?, base = ?, lineage = ?, epoch = ?, asof = ?,"
             " p0 = ?, tokens = ?, floor = ?, filling = ?, more = ? WHERE number = ?",
@@ -174,7 +197,7 @@ class SqliteReplicaStore:
                 *(
                     (None, None, None, None, None)
                     if kept is None
-                    else (kept.lineage, kept.epoch, kept.asof, kept.p0, kept.held.encode())
+                    else (kept.lineage, kept.epoch, kept.asof, kept.p0, held)
                 ),
                 state.floor,
                 int(state.filling),
@@ -214,6 +237,14 @@ class SqliteReplicaStore:
     def item_count(self) -> int:
         """How many items are held."""
         found = self._db.execute("SELECT count(*) FROM item WHERE replica = ?", (self._number,))
+        count: int = found.fetchone()[0]
+        return count
+
+    def incomplete_count(self) -> int:
+        """How many of them are not whole."""
+        found = self._db.execute(
+            "SELECT count(*) FROM item WHERE replica = ? AND NOT whole", (self._number,)
+        )
         count: int = found.fetchone()[0]
         return count
 

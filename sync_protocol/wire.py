@@ -1,6 +1,7 @@
 """How a message becomes bytes: CBOR with small integer keys, or JSON with names."""
 
 import functools
+import io
 import json
 import typing
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ from sync_protocol.errors import ProtocolError
 _JSON_OBJECT: Final = ord("{")
 _CBOR_MAP: Final = range(0xA0, 0xC0)  # RFC 8949, section 3.1: major type 5
 _CBOR_SHORT_MAP_MAX: Final = 23  # entries whose count stands in the first byte
+# The tags that cbor2 gives a meaning to: patterns to compile, mails to parse, shared and cyclic
+# values, numbers of any length. No message has one, so none is ever built.
+_CBOR_TAGS: Final = (
+    *range(6), 25, *range(28, 31), *range(35, 38), 100, 256, 258, 260, 261, 1004, 43000, 55799,
+)  # fmt: skip
 
 
 class Format(StrEnum):
@@ -142,13 +148,7 @@ def decode(model: type[M], data: bytes, *, bytes_max: int) -> M:
     try:
         if form_of(data) is Format.JSON:
             return model.model_validate_json(data)
-        keyed = cbor2.loads(
-            data,
-            max_depth=limits.DEPTH_MAX,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-        )
-        return model.model_validate(_to_names(model, keyed))
+        return model.model_validate(_to_names(model, _cbor(data)))
     except ProtocolError:
         raise
     except ValidationError as error:
@@ -157,8 +157,31 @@ def decode(model: type[M], data: bytes, *, bytes_max: int) -> M:
         raise ProtocolError(
             "invalid", f"{where}: {first['msg']}"[: limits.MESSAGE_CHARS_MAX]
         ) from None
-    except Exception as error:  # noqa: BLE001 - decoders of hostile bytes raise many things
+    except Exception as error:  # decoders of hostile bytes raise many things
         raise ProtocolError("unreadable", f"cannot be decoded: {type(error).__name__}") from None
+
+
+def _cbor(data: bytes) -> object:
+    read = io.BytesIO(data)
+    decoder = cbor2.CBORDecoder(
+        read,
+        max_depth=limits.DEPTH_MAX,
+        allow_indefinite=False,
+        allow_duplicate_keys=False,
+        tag_hook=_no_tag,
+        semantic_decoders=_NO_TAGS,
+    )
+    keyed: object = decoder.decode()
+    if read.tell() != len(data):
+        raise ProtocolError("unreadable", "something stands behind the message")
+    return keyed
+
+
+def _no_tag(_value: object, _immutable: object) -> object:
+    raise ProtocolError("unreadable", "a message has no tags")
+
+
+_NO_TAGS: Final = dict.fromkeys(_CBOR_TAGS, _no_tag)
 
 
 def _to_names(model: type[Message], keyed: object) -> dict[str, object]:

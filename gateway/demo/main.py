@@ -21,7 +21,7 @@ from gateway import run
 from gateway.demo.record import DeviceRecord, LossyOutbound
 from gateway.demo.table import LiveTable, summary_table
 from gateway.demo.workload import Workload
-from gateway.feed import Mutation, Put, feed_items
+from gateway.feed import Mutation, Put, Row, feed_items
 from gateway.feed_sqlite import SqliteStore
 from gateway.importing.found import FoundItem, Left
 from gateway.importing.identity import IdRegistry

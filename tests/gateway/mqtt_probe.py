@@ -45,9 +45,10 @@ class Probe:
         protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
         host: str = "127.0.0.1",
     ) -> None:
+        self.user = user or "nobody"
         self._client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=(user or "nobody") if client_id is None else client_id,
+            client_id=self.user if client_id is None else client_id,
             clean_session=clean_session if protocol == MQTTProtocolVersion.MQTTv311 else None,
             protocol=protocol,
             reconnect_on_failure=False,
@@ -149,7 +150,7 @@ class Probe:
         self._subacks.put([reason.value for reason in reasons])
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        self._heard.put(Heard(message.topic, message.payload, message.retain))
+        self._heard.put(Heard(message.topic, bytes(message.payload), message.retain))
 
     def _on_disconnect(
         self,

@@ -2,16 +2,19 @@
 
 import contextlib
 import logging
+import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from gateway import embedded_broker
 from gateway.embedded_broker import BrokerError, EmbeddedBroker
+from sync_protocol import limits
 from sync_protocol.topics import Topics
 from tests.gateway.mqtt_probe import (
     PATIENCE_SECONDS,
@@ -22,7 +25,15 @@ from tests.gateway.mqtt_probe import (
     packet,
     text,
 )
-from tests.gateway.test_access import NO_TOPICS, SUBSCRIBES, TOPICS, USERS, WILDCARDS
+from tests.gateway.test_access import (
+    NO_TOPICS,
+    PUBLISHES,
+    RECEIVES,
+    SUBSCRIBES,
+    TOPICS,
+    USERS,
+    WILDCARDS,
+)
 
 TOPICS_OF = Topics()
 REQUESTS = TOPICS_OF.all_requests
@@ -38,7 +49,7 @@ def password_of(user: str) -> str:
 
 
 def authenticate(user: str, password: str) -> bool:
-    return user in (*USERS, "watch") and password == password_of(user)
+    return user in USERS and password == password_of(user)
 
 
 class Events(Counter[str]):
@@ -169,20 +180,19 @@ class TestLogin:
             make_broker(authenticate=check) as broker,
             enter(broker, "gateway") as gateway,
             enter(broker, "phone") as phone,
+            ThreadPoolExecutor() as pool,
         ):
             gateway.subscribe(REQUESTS)
-            probes = [enter(broker, "tablet") for _ in range(4)]
-            threads = [threading.Thread(target=probe.connect) for probe in probes]
-            for thread in threads:
-                thread.start()
+            probes = [Probe(broker.port, "tablet", "wrong") for _ in range(4)]
+            answers = [pool.submit(probe.connect) for probe in probes]
             for _ in range(embedded_broker.LOGINS_AT_ONCE):
                 assert slow_logins.acquire(timeout=PATIENCE_SECONDS)
             phone.publish(REQUEST, b"meanwhile")
             assert gateway.hear().payload == b"meanwhile"
             assert len(at_once) == embedded_broker.LOGINS_AT_ONCE
             release.set()
-            for thread, probe in zip(threads, probes, strict=True):
-                thread.join(PATIENCE_SECONDS)
+            assert {answer.result() for answer in answers} == {"Not authorized"}
+            for probe in probes:
                 probe.close()
 
     def test_with_mqtt_5_is_refused_and_hurts_nobody(self, broker: EmbeddedBroker) -> None:
@@ -224,22 +234,451 @@ class TestLogin:
                 heard = [heard.payload for heard in gateway.hear_until(b"end")]
                 assert heard == [b"online", b"offline", b"online"]
 
-    def test_of_many_at_once(self, broker: EmbeddedBroker) -> None:
-        """Everybody has a retained status, connects and subscribes at the same time."""
+    def test_of_many_at_once_with_retained_statuses(self) -> None:
         names = [f"device-{number}" for number in range(24)]
-        with make_broker(authenticate=lambda _, password: password == "right") as crowded:
-            probes = [Probe(crowded.port, name, "right") for name in names]
-            everybody = threading.Barrier(len(names))
+        together = threading.Barrier(len(names))
 
-            def live(name: str, probe: Probe) -> None:
-                for _ in range(3):
-                    everybody.wait(PATIENCE_SECONDS)
-                    with Probe(crowded.port, name, "right") as probe:
-                        probe.publish(f"sync/v1/{name}/status", b"online", retain=True)
-                        granted = probe.subscribe(
-                            f"sync/v1/{name}/+/notify", f"sync/v1/{name}/+/response", GATEWAY_STATUS
-                        )
-                        assert granted == [1, 1, 1]
+        def come_and_go(port: int, name: str) -> None:
+            for _ in range(3):
+                together.wait(PATIENCE_SECONDS)
+                with Probe(port, name, "right") as probe:
+                    probe.publish(f"sync/v1/{name}/status", b"online", retain=True)
+                    filters = [f"sync/v1/{name}/+/notify", f"sync/v1/{name}/+/response"]
+                    assert probe.subscribe(*filters, GATEWAY_STATUS) == [1, 1, 1]
 
-            failures = run_all([(live, (n, p)) for n, p in zip(names, probes, strict=True)])
-            assert failures == []
+        with (
+            make_broker(authenticate=lambda _, password: password == "right") as crowded,
+            Probe(crowded.port, "gateway", "right") as gateway,
+            ThreadPoolExecutor(len(names)) as pool,
+        ):
+            gateway.subscribe(STATUSES)
+            done = [pool.submit(come_and_go, crowded.port, name) for name in names]
+            assert [future.result() for future in done] == [None] * len(names)
+
+
+class TestTopics:
+    def test_each_user_subscribes_only_to_what_it_may(
+        self, broker: EmbeddedBroker, events: Events
+    ) -> None:
+        for user in USERS:
+            filters = sorted(TOPICS | WILDCARDS | SUBSCRIBES[user])
+            with enter(broker, user) as probe:
+                answers = dict(zip(filters, probe.subscribe(*filters), strict=True))
+            granted = {topic for topic, answer in answers.items() if answer == 1}
+            assert granted == SUBSCRIBES[user]
+            assert set(answers.values()) == {1, 0x80}
+        assert events["subscriptions_refused"] > len(WILDCARDS) * 2
+
+    def test_each_user_publishes_and_receives_only_what_it_may(
+        self, broker: EmbeddedBroker, events: Events
+    ) -> None:
+        topics = sorted(TOPICS | {t for t in NO_TOPICS if t and t[0] != "$" and "\0" not in t})
+        with (
+            enter(broker, "gateway") as gateway,
+            enter(broker, "phone") as phone,
+            enter(broker, "tablet") as tablet,
+        ):
+            probes = {"gateway": gateway, "phone": phone, "tablet": tablet}
+            for user, probe in probes.items():
+                probe.subscribe(*SUBSCRIBES[user])
+            for qos in (0, 1, 2):
+                for user, probe in probes.items():
+                    for topic in topics:
+                        probe.publish(topic, f"{user} on {topic}".encode(), qos=qos)
+            # A publisher's messages stay in order, so these come last.
+            for device in (phone, tablet):
+                device.publish(f"sync/v1/{device.user}/mail/request", b"end", qos=2)
+            heard = {"gateway": gateway.hear_until(b"end") + gateway.hear_until(b"end")}
+            for device in (phone, tablet):
+                gateway.publish(f"sync/v1/{device.user}/mail/notify", b"end", qos=2)
+                heard[device.user] = device.hear_until(b"end")
+        assert {
+            (user, message.topic, message.payload) for user in USERS for message in heard[user]
+        } == {
+            (to, topic, f"{by} on {topic}".encode())
+            for by in USERS
+            for to in USERS
+            for topic in PUBLISHES[by] & RECEIVES[to]
+        }
+        assert events["publishes_refused"] == 3 * sum(
+            topic not in PUBLISHES[user] for user in USERS for topic in topics
+        )
+
+    @pytest.mark.parametrize("topic", ["$SYS/broker/version", "$share/all/sync/v1/phone/status"])
+    def test_of_the_broker_itself_end_the_connection(
+        self, broker: EmbeddedBroker, topic: str
+    ) -> None:
+        with enter(broker, "phone") as phone:
+            phone.publish(topic, b"mine now", qos=0)
+            phone.wait_until_ended()
+        prove_that_it_serves(broker)
+
+    def test_with_wildcards_are_no_topics_to_publish_on(self, broker: EmbeddedBroker) -> None:
+        with enter(broker, "tablet") as tablet, Raw(broker.port) as phone:
+            tablet.subscribe("sync/v1/tablet/+/notify")
+            phone.login("phone", password_of("phone"))
+            for topic in ("#", "sync/v1/tablet/+/notify", "sync/v1/phone/+/request"):
+                phone.send(packet(0x30, text(topic) + b"to all"))
+            with enter(broker, "gateway") as gateway:
+                gateway.publish("sync/v1/tablet/mail/notify", b"end")
+                assert tablet.hear_until(b"end") == []
+
+    def test_are_bounded_in_number(self, broker: EmbeddedBroker) -> None:
+        count_max = embedded_broker.FILTERS_PER_CONNECTION_MAX
+        filters = [f"sync/v1/phone/feed-{number}/notify" for number in range(count_max + 1)]
+        with enter(broker, "phone") as phone:
+            assert phone.subscribe(*filters) == [1] * count_max + [0x80]
+
+    def test_need_a_qos_that_there_is(self, broker: EmbeddedBroker) -> None:
+        with Raw(broker.port) as phone:
+            phone.login("phone", password_of("phone"))
+            phone.send(packet(0x82, b"\0\1" + text(NOTIFY) + b"\3"))
+            assert phone.receive(5) == b"\x90\x03\0\1\x80"
+
+
+class TestWill:
+    @pytest.mark.parametrize(
+        "topic",
+        [
+            "sync/v1/tablet/status",
+            "sync/v1/tablet/mail/request",
+            NOTIFY,
+            GATEWAY_STATUS,
+            "$SYS/broker",
+            "elsewhere",
+        ],
+    )
+    def test_on_a_foreign_topic_is_refused(self, broker: EmbeddedBroker, topic: str) -> None:
+        for retain in (False, True):
+            probe = enter(broker, "phone", will=Will(topic, b"forged", retain=retain))
+            assert probe.connect() == "Not authorized"
+            probe.close()
+
+    def test_is_sent_and_kept_when_a_client_vanishes(self, broker: EmbeddedBroker) -> None:
+        with enter(broker, "gateway") as gateway:
+            gateway.subscribe(STATUSES)
+            with enter(broker, "phone", will=Will(STATUS, b"offline", retain=True)) as phone:
+                phone.vanish()
+            assert gateway.hear() == Heard(STATUS, b"offline")
+        with enter(broker, "gateway") as gateway:
+            gateway.subscribe(STATUSES)
+            assert gateway.hear() == Heard(STATUS, b"offline", retained=True)
+
+    def test_is_sent_when_a_client_falls_silent(self, broker: EmbeddedBroker) -> None:
+        with enter(broker, "gateway") as gateway, Raw(broker.port) as phone:
+            gateway.subscribe(STATUSES)
+            phone.login("phone", password_of("phone"), keepalive=1, will=STATUS)
+            assert gateway.hear() == Heard(STATUS, b"")
+            assert phone.receive(1) == b""
+
+    def test_is_not_sent_when_a_client_says_goodbye(self, broker: EmbeddedBroker) -> None:
+        with enter(broker, "gateway") as gateway:
+            gateway.subscribe(STATUSES)
+            with enter(broker, "phone", will=Will(STATUS)):
+                pass
+            with enter(broker, "phone") as phone:
+                phone.publish(STATUS, b"end")
+            assert gateway.hear_until(b"end") == []
+
+
+class TestRetained:
+    def test_messages_reach_only_whom_they_may_and_who_asked(self, broker: EmbeddedBroker) -> None:
+        with enter(broker, "gateway") as gateway, enter(broker, "phone") as phone:
+            gateway.subscribe(REQUESTS, STATUSES)
+            phone.subscribe(GATEWAY_STATUS)
+            phone.publish(STATUS, b"online", retain=True)
+            assert gateway.hear().payload == b"online"
+            gateway.publish(GATEWAY_STATUS, b"online", retain=True)
+            assert phone.hear().payload == b"online"
+            with enter(broker, "tablet") as tablet:
+                tablet.subscribe("sync/v1/tablet/+/notify")
+                gateway.publish("sync/v1/tablet/mail/notify", b"end", qos=0)
+                assert tablet.hear_until(b"end") == []
+                tablet.subscribe(GATEWAY_STATUS)
+                assert tablet.hear() == Heard(GATEWAY_STATUS, b"online", retained=True)
+
+    def test_messages_are_statuses_and_nothing_else(self, broker: EmbeddedBroker) -> None:
+        with enter(broker, "gateway") as gateway, enter(broker, "phone") as phone:
+            gateway.publish(NOTIFY, b"push", retain=True)
+            phone.publish(REQUEST, b"request", retain=True)
+            phone.publish(STATUS, b"online", retain=True)
+            gateway.subscribe(REQUESTS, STATUSES)
+            assert gateway.hear_until(b"online") == []
+            phone.subscribe(NOTIFY)
+            gateway.publish(NOTIFY, b"end", qos=0)
+            assert phone.hear_until(b"end") == []
+
+    def test_messages_do_not_wait_for_who_is_away(self, broker: EmbeddedBroker) -> None:
+        with enter(broker, "gateway") as gateway:
+            for _ in range(2):
+                phone = Probe(broker.port, "phone", password_of("phone"), clean_session=False)
+                with phone:
+                    assert not phone.session_present
+                    phone.subscribe(NOTIFY)
+                    gateway.publish(NOTIFY, b"end")
+                    assert phone.hear_until(b"end") == []
+                gateway.publish(NOTIFY, b"missed")
+
+
+class TestTraffic:
+    def test_of_one_publisher_stays_in_order(self, broker: EmbeddedBroker) -> None:
+        numbers = range(2 * embedded_broker.UNSENT_MESSAGES_MAX)
+        with enter(broker, "gateway") as gateway, enter(broker, "phone") as phone:
+            phone.subscribe("sync/v1/phone/+/notify", qos=0)
+            gateway.publish_many((NOTIFY, str(number).encode()) for number in numbers)
+            assert [int(phone.hear().payload) for _ in numbers] == list(numbers)
+
+    def test_goes_on_when_a_subscriber_does_not_read(
+        self, broker: EmbeddedBroker, events: Events
+    ) -> None:
+        push = bytes(limits.NOTIFICATION_BYTES_MAX)
+        pushes = 4 * embedded_broker.UNSENT_BYTES_MAX // len(push)
+        with (
+            enter(broker, "gateway") as gateway,
+            enter(broker, "tablet") as tablet,
+            Raw(broker.port) as phone,
+        ):
+            phone.login("phone", password_of("phone"))
+            phone.subscribe(NOTIFY)
+            tablet.subscribe("sync/v1/tablet/+/notify", qos=0)
+            for _ in range(pushes):
+                gateway.publish(NOTIFY, push)
+                gateway.publish("sync/v1/tablet/mail/notify", b"push")
+                assert tablet.hear().payload == b"push"
+            events.wait_for("pushes_dropped")
+            assert not gateway.has_ended
+
+    def test_drops_who_neither_reads_nor_can_do_without(
+        self, broker: EmbeddedBroker, events: Events
+    ) -> None:
+        push = bytes(limits.NOTIFICATION_BYTES_MAX)
+        with enter(broker, "gateway") as gateway, Raw(broker.port) as phone:
+            phone.login("phone", password_of("phone"))
+            phone.subscribe(NOTIFY, qos=1)
+            for _ in range(4 * embedded_broker.UNSENT_BYTES_MAX // len(push)):
+                gateway.publish(NOTIFY, push)
+            events.wait_for("connections_dropped")
+        prove_that_it_serves(broker)
+
+    @pytest.mark.parametrize(
+        ("user", "topic", "payload_bytes"),
+        [
+            ("phone", REQUEST, limits.REQUEST_BYTES_MAX),
+            ("gateway", "sync/v1/phone/mail/response", limits.ANSWER_BYTES_MAX),
+        ],
+    )
+    def test_carries_the_largest_message_and_none_larger(
+        self, broker: EmbeddedBroker, events: Events, user: str, topic: str, payload_bytes: int
+    ) -> None:
+        other = "gateway" if user == "phone" else "phone"
+        with enter(broker, user) as probe, enter(broker, other) as listener:
+            listener.subscribe(REQUESTS if other == "gateway" else topic)
+            probe.publish(topic, bytes(payload_bytes))
+            assert listener.hear().payload == bytes(payload_bytes)
+            probe.publish(topic, bytes(payload_bytes + embedded_broker.TOPIC_BYTES_MAX), qos=0)
+            probe.wait_until_ended()
+            events.wait_for("packets_too_big")
+        prove_that_it_serves(broker)
+
+
+class TestConnection:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3,
+            b"\x10\xff\xff\xff\xff\x7f",  # a length that does not end
+            b"\x10\xff\xff\xff\x7f",  # 256 MiB of CONNECT
+            packet(0x10, b""),
+            packet(0x10, b"\0\4MQTT\4\xff\0\0\xff"),
+            packet(0x10, b"\0\4MQTT\4\xc6\0\0" + text("phone") + b"\0\1"),  # half a will
+            packet(0x10, b"\0\4MQTT\4\xc3\0\0" + text("phone") * 3),  # reserved flag
+            packet(0x10, b"\0\4MQTT\4\xde\0\0" + text(STATUS) * 5),  # will with QoS 3
+            packet(0x30, text("sync/v1/phone/status") + b"online"),
+            packet(0xC0, b""),
+            b"\x00\x00",
+        ],
+    )
+    def test_that_begins_with_no_connect_is_ended(
+        self, broker: EmbeddedBroker, events: Events, data: bytes
+    ) -> None:
+        with Raw(broker.port) as raw:
+            raw.send(data)
+            assert raw.receive(1) == b""
+        events.wait_for("connects_malformed")
+
+    def test_that_ends_at_once_is_no_trouble(self, broker: EmbeddedBroker) -> None:
+        for data in (b"", b"\x10", b"\x10\x20\0\4MQTT"):
+            with Raw(broker.port) as raw:
+                raw.send(data)
+        prove_that_it_serves(broker)
+
+    def test_that_sends_rubbish_after_its_login_hurts_nobody(self, broker: EmbeddedBroker) -> None:
+        rubbish = random.Random(1)
+        for _ in range(50):
+            with Raw(broker.port) as raw:
+                raw.login("phone", password_of("phone"))
+                raw.send(rubbish.randbytes(rubbish.randrange(1, 200)))
+        prove_that_it_serves(broker)
+
+    def test_is_refused_beyond_the_limit_and_the_place_is_free_again(self, events: Events) -> None:
+        with (
+            make_broker(connections_max=2, count=events.count) as broker,
+            enter(broker, "phone"),
+        ):
+            with Raw(broker.port) as idle:
+                with Raw(broker.port) as refused:
+                    assert refused.receive(1) == b""
+                assert events["connections_refused"] == 1
+                idle.send(packet(0xC0, b""))
+                assert idle.receive(1) == b""
+            events.wait_for("connects_malformed")
+            with enter(broker, "tablet"):
+                pass
+
+
+class TestStart:
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "0.0.0.0",  # noqa: S104 - that it is refused
+            "",
+            "::",
+            "192.168.1.1",
+            "example.org",
+            "fe80::1",
+            "127.0.0.1:1883",
+        ],
+    )
+    def test_is_refused_where_others_could_connect(self, host: str) -> None:
+        with pytest.raises(BrokerError, match=r"this machine only.*Mosquitto"):
+            make_broker(host=host)
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1.2.3"])
+    def test_listens_on_loopback(self, host: str) -> None:
+        with (
+            make_broker(host=host) as broker,
+            Probe(broker.port, "phone", password_of("phone"), host=host),
+        ):
+            pass
+
+    def test_names_the_port_that_is_taken(self, broker: EmbeddedBroker) -> None:
+        other = make_broker(port=broker.port)
+        with pytest.raises(BrokerError, match=rf"port {broker.port}: Address already in use"):
+            other.start()
+        other.stop()
+        prove_that_it_serves(broker)
+
+    @pytest.mark.parametrize(
+        ("check", "complaint"),
+        [
+            (lambda _user, _password: True, "lets in the user 'gateway' with a wrong password"),
+            (lambda user, _password: user != "gateway", "lets in a user that does not exist"),
+            (lambda _user, _password: 1 / 0, "cannot prove that it refuses"),
+        ],
+    )
+    def test_fails_where_a_wrong_login_is_let_in(
+        self, check: Callable[[str, str], bool], complaint: str
+    ) -> None:
+        before = threading.active_count()
+        broker = make_broker(authenticate=check)
+        with pytest.raises(BrokerError, match=complaint):
+            broker.start()
+        assert not [t for t in threading.enumerate() if t.name == "mqtt-broker"]
+        assert threading.active_count() <= before + embedded_broker.LOGINS_AT_ONCE
+        with pytest.raises(ConnectionRefusedError):
+            Raw(broker.port)
+
+    def test_does_not_count_its_self_test(self, events: Events) -> None:
+        with make_broker(count=events.count):
+            assert events == {}
+
+    def test_of_two_brokers_keeps_them_apart(self, broker: EmbeddedBroker) -> None:
+        with (
+            make_broker() as other,
+            enter(broker, "phone") as here,
+            enter(other, "phone") as there,
+            enter(broker, "gateway") as gateway,
+        ):
+            assert other.port != broker.port
+            here.subscribe(NOTIFY)
+            there.subscribe(NOTIFY)
+            gateway.publish(NOTIFY, b"here")
+            assert here.hear().payload == b"here"
+            with enter(other, "gateway") as other_gateway:
+                other_gateway.publish(NOTIFY, b"there")
+                assert there.hear().payload == b"there"
+
+
+class TestStop:
+    def test_is_quick_with_clients_of_all_kinds(self, broker: EmbeddedBroker) -> None:
+        with contextlib.ExitStack() as stack:
+            probes = [stack.enter_context(enter(broker, user)) for user in USERS]
+            stack.enter_context(Raw(broker.port))
+            began = time.monotonic()
+            broker.stop()
+            assert time.monotonic() - began < embedded_broker.CLOSE_SECONDS_MAX
+            for probe in probes:
+                probe.wait_until_ended()
+        assert not [t for t in threading.enumerate() if t.name == "mqtt-broker"]
+
+    def test_is_bounded_when_a_client_does_not_read(
+        self, broker: EmbeddedBroker, events: Events
+    ) -> None:
+        push = bytes(limits.NOTIFICATION_BYTES_MAX)
+        with enter(broker, "gateway") as gateway, Raw(broker.port) as phone:
+            phone.login("phone", password_of("phone"))
+            phone.subscribe(NOTIFY)
+            while not events["pushes_dropped"]:
+                gateway.publish(NOTIFY, push)
+            broker.stop()
+        assert not [t for t in threading.enumerate() if t.name == "mqtt-broker"]
+
+    def test_does_not_wait_for_a_slow_login(self) -> None:
+        asked, release = threading.Event(), threading.Event()
+
+        def check(user: str, password: str) -> bool:
+            if user == "phone":
+                asked.set()
+                assert release.wait(PATIENCE_SECONDS)
+            return authenticate(user, password)
+
+        broker = make_broker(authenticate=check)
+        with broker, Raw(broker.port) as phone:
+            flags = b"\0\4MQTT\4\xc2\0\0"
+            phone.send(packet(0x10, flags + text("phone") + text("phone") + text("secret")))
+            assert asked.wait(PATIENCE_SECONDS)
+            broker.stop()
+            assert not [t for t in threading.enumerate() if t.name == "mqtt-broker"]
+            release.set()
+
+    def test_may_be_repeated_and_undone(self, broker: EmbeddedBroker) -> None:
+        port = broker.port
+        broker.stop()
+        broker.stop()
+        broker.start()
+        prove_that_it_serves(broker)
+        with make_broker(port=0) as other:
+            assert other.port != port
+
+
+def test_logs_neither_passwords_nor_contents(
+    broker: EmbeddedBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        probe = Probe(broker.port, "phone", "guessed-secret")
+        probe.connect()
+        probe.close()
+        with enter(broker, "gateway") as gateway, enter(broker, "phone") as phone:
+            gateway.subscribe(REQUESTS)
+            phone.publish(REQUEST, b"private matter")
+            phone.publish(NOTIFY, b"private matter")
+            gateway.hear()
+        with Raw(broker.port) as raw:
+            raw.login("phone", password_of("phone"))
+            raw.send(packet(0x38, text(REQUEST) + b"private matter"))  # DUP, which QoS 0 has not
+        prove_that_it_serves(broker)
+    assert "logins_refused: 'phone': unknown user or wrong password" in caplog.text
+    assert f"publishes_refused: phone, '{NOTIFY}'" in caplog.text
+    assert "secret" not in caplog.text
+    assert "password of" not in caplog.text
+    assert "private" not in caplog.text

@@ -1,0 +1,242 @@
+"""The bodies of the HTTP API, which its server and its client share (docs/api.md)."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+from annotated_types import Len
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from sync_protocol import limits
+from sync_protocol.names import DeviceId, FeedName, Flags, Folder, ItemId, Kind, MediaType
+
+# One item of the largest size with its head, or many small ones.
+BULK_BYTES_MAX: Final = 32 * limits.MIB
+BULK_MUTATIONS_MAX: Final = 1_000
+# Of bodies in JSON, none of which carries content.
+JSON_BYTES_MAX: Final = 64 * limits.KIB
+PAGE_ITEMS_MAX: Final = 1_000
+PAGE_ITEMS_DEFAULT: Final = 100
+DEVICE_FEEDS_MAX: Final = 100
+
+CBOR: Final = "application/cbor"
+JSON: Final = "application/json"
+
+_KIND_BY_MEDIA_TYPE: Final[Mapping[str, str]] = {
+    "text/vcard": "contact",
+    "text/calendar": "event",
+    "message/rfc822": "mail",
+}
+
+UnixSeconds = Annotated[int, Field(ge=-limits.INTEGER_MAX, le=limits.INTEGER_MAX)]
+
+
+def default_kind(media_type: str) -> str | None:
+    """The kind of an item whose kind was not said, or None where the media type does not tell."""
+    return _KIND_BY_MEDIA_TYPE.get(media_type)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class ItemQuery(_Model):
+    """Which item a request is about."""
+
+    id: ItemId
+
+
+class PutQuery(ItemQuery):
+    """What is put beside content and media type; what is None stays, or takes the default."""
+
+    kind: Kind | None = None
+    folder: Folder | None = None
+    flag: Flags | None = None
+    date: UnixSeconds | None = None
+
+
+class PageQuery(_Model):
+    """A page of a feed's items."""
+
+    after: ItemId | None = None
+    limit: Annotated[int, Field(ge=1, le=PAGE_ITEMS_MAX)] = PAGE_ITEMS_DEFAULT
+
+
+class NoQuery(_Model):
+    """No parameters."""
+
+
+class NewFeed(_Model):
+    """A feed to make."""
+
+    name: FeedName
+
+
+class Feed(_Model):
+    """A feed: how many live items, and the newest seq."""
+
+    name: str
+    items: int
+    head: int
+
+
+class FeedList(_Model):
+    """All feeds, sorted by name."""
+
+    feeds: tuple[Feed, ...]
+
+
+class Attributes(_Model):
+    """A live item without its content. `digest` is its SHA-256 in hex, `date` Unix seconds."""
+
+    id: str
+    kind: str
+    media_type: str
+    folder: str
+    flags: tuple[str, ...]
+    date: int | None
+    size: int
+    digest: str
+    seq: int
+
+
+class ItemPage(_Model):
+    """Some items in order of id; `next` is the `after` of the next page, None at the end."""
+
+    items: tuple[Attributes, ...]
+    next: str | None
+
+
+class Alteration(_Model):
+    """What of an item to change beside its content; what is None stays."""
+
+    folder: Folder | None = None
+    flags: Flags | None = None
+
+
+class PutMutation(_Model):
+    """Make an item, or replace its content."""
+
+    op: Literal["put"] = "put"
+    id: ItemId
+    content: Annotated[bytes, Len(0, limits.CONTENT_BYTES_MAX)]
+    media_type: MediaType
+    kind: Kind | None = None
+    folder: Folder | None = None
+    flags: Flags | None = None
+    date: UnixSeconds | None = None
+
+
+class AlterMutation(_Model):
+    """Move an item to another folder, or set its flags."""
+
+    op: Literal["alter"] = "alter"
+    id: ItemId
+    folder: Folder | None = None
+    flags: Flags | None = None
+
+
+class DeleteMutation(_Model):
+    """Delete an item."""
+
+    op: Literal["delete"] = "delete"
+    id: ItemId
+
+
+BulkMutation = PutMutation | AlterMutation | DeleteMutation
+BULK_MUTATION: Final[TypeAdapter[BulkMutation]] = TypeAdapter(
+    Annotated[BulkMutation, Field(discriminator="op")]
+)
+
+
+class Problem(_Model):
+    """Why something was refused: a word for programs, and a sentence for people."""
+
+    reason: str
+    message: str
+
+
+class ErrorBody(_Model):
+    """The body of every answer that is an error."""
+
+    error: Problem
+
+
+Status = Literal["created", "changed", "unchanged", "failed"]
+
+
+class Result(_Model):
+    """What became of one mutation. `seq` is None unless something changed."""
+
+    id: str | None
+    status: Status
+    seq: int | None = None
+    error: Problem | None = None
+
+
+class BulkResult(_Model):
+    """What became of each mutation, in their order."""
+
+    results: tuple[Result, ...]
+
+
+class NewDevice(_Model):
+    """A device to enrol."""
+
+    id: DeviceId
+    feeds: Annotated[tuple[FeedName, ...], Len(1, DEVICE_FEEDS_MAX)]
+
+
+class Enrolled(_Model):
+    """An enrolled device with its credential, which is told this once."""
+
+    id: str
+    feeds: tuple[str, ...]
+    credential: str
+
+
+class Replica(_Model):
+    """A device's copy of a feed.
+
+    `synced_at` (Unix seconds) is None until it synced, and so is `behind`, the number of changes
+    that its last sync did not cover.
+    """
+
+    feed: str
+    synced_at: int | None
+    behind: int | None
+
+
+class Device(_Model):
+    """An enrolled device."""
+
+    id: str
+    online: bool
+    replicas: tuple[Replica, ...]
+
+
+class DeviceList(_Model):
+    """All devices, sorted by id."""
+
+    devices: tuple[Device, ...]
+
+
+class Health(_Model):
+    """Whether the gateway can do all of its work."""
+
+    health: Literal["ok", "degraded"]
+
+
+class GatewayStatus(Health):
+    """How the gateway is: what is wrong, its broker connection, and its counters since its start.
+
+    `online` are the ids of the devices that are connected.
+    """
+
+    problems: tuple[str, ...]
+    broker: str
+    feeds: int
+    devices: int
+    online: tuple[str, ...]
+    counters: Mapping[str, int]

@@ -1,0 +1,594 @@
+"""The MQTT broker inside the gateway, for one machine: amqtt behind a gate of our own.
+
+amqtt 0.12 looks at a password after it has taken over the session, sends retained messages to
+whoever connects, lets wills pass unchecked and hangs on an MQTT 5 CONNECT. So it never meets a
+client that has not passed `_Gate`, which reads the CONNECT packet, checks it, and hands the
+connection over by amqtt's interface for external listeners.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Protocol, Self
+
+from amqtt.adapters import BufferReader, ReaderAdapter, WriterAdapter
+from amqtt.broker import Broker
+from amqtt.contexts import Action, BrokerConfig, ListenerConfig, ListenerType
+from amqtt.errors import AMQTTError, CodecError, MQTTError, NoDataError
+from amqtt.mqtt.connect import ConnectPacket
+from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
+from amqtt.session import Session
+
+from gateway.access import Access
+from sync_protocol import limits
+from sync_protocol.names import GATEWAY
+from sync_protocol.topics import Topics
+
+CONNECTIONS_MAX_DEFAULT: Final = 256
+CONNECT_BYTES_MAX: Final = 4 * limits.KIB
+CONNECT_SECONDS_MAX: Final = 10.0
+TOPIC_BYTES_MAX: Final = 1 * limits.KIB
+FILTERS_PER_CONNECTION_MAX: Final = 256
+# What waits for a slow subscriber: beyond it pushes are dropped, beyond twice it the connection.
+UNSENT_BYTES_MAX: Final = 4 * limits.MIB
+# What waits of one publisher; beyond it no more is read, and it is looked at again after a while.
+UNSENT_MESSAGES_MAX: Final = 1_000
+UNSENT_MESSAGES_SECONDS: Final = 0.01
+END_SECONDS: Final = 0.01
+LOGINS_AT_ONCE: Final = 2
+TAKEOVER_SECONDS_MAX: Final = 2.0
+CLOSE_SECONDS_MAX: Final = 1.0
+START_SECONDS_MAX: Final = 10.0
+SELF_TEST_SECONDS_MAX: Final = 10.0
+STOP_SECONDS_MAX: Final = 5.0
+
+# CONNACK return codes, MQTT 3.1.1 table 3.1, and that of a refused SUBSCRIBE (3.9.3).
+_ACCEPTED: Final = 0
+_WRONG_PROTOCOL: Final = 1
+_WRONG_CLIENT_ID: Final = 2
+_UNAVAILABLE: Final = 3
+_NOT_AUTHORIZED: Final = 5
+_FILTER_REFUSED: Final = 0x80
+_MQTT_311: Final = ("MQTT", 4)
+_QOS_MAX: Final = 2
+# The fixed header of a packet, 2.2 and 3.3.1: its longest, and a PUBLISH with QoS 0 in its byte 1.
+_HEADER_BYTES_MAX: Final = 5
+_TYPE_AND_QOS: Final = 0b1111_0110
+_PUBLISH_QOS_0: Final = 0b0011_0000
+_LISTENER: Final = "default"
+
+# Below warnings amqtt logs the contents of messages, and its handler does in one warning.
+_LOG_LEVELS: Final = {
+    "amqtt": logging.WARNING,
+    "amqtt.mqtt.protocol.handler": logging.ERROR,
+    "transitions": logging.WARNING,
+}
+
+_log = logging.getLogger(__name__)
+
+
+class BrokerError(ValueError):
+    """The embedded broker cannot run so; the message says why and what to do."""
+
+
+class _Note(Protocol):
+    """Counts that `event` happened, and logs `detail`."""
+
+    def __call__(self, event: str, detail: str = "", *, level: int = logging.DEBUG) -> None: ...
+
+
+class _Reader(ReaderAdapter):
+    """The packets of one connection: whole ones, of bounded size, none too late; then the end."""
+
+    def __init__(self, stream: asyncio.StreamReader, note: _Note) -> None:
+        self._stream = stream
+        self._note = note
+        self._unread = memoryview(b"")
+        self._packet_bytes_max = CONNECT_BYTES_MAX
+        self._seconds_max: float | None = CONNECT_SECONDS_MAX
+        self._waiting_messages: Callable[[], int] = lambda: 0
+
+    def admit(
+        self,
+        connect: ConnectPacket,
+        *,
+        packet_bytes_max: int,
+        waiting_messages: Callable[[], int],
+    ) -> None:
+        """From now on show amqtt the packets of this client, beginning with its CONNECT."""
+        self._packet_bytes_max = packet_bytes_max
+        self._waiting_messages = waiting_messages
+        # MQTT 3.1.1, 3.1.2.10: silent for one and a half times the keep-alive is gone. amqtt
+        # does not enforce it, so the will of a dead client would never be sent.
+        self._seconds_max = 1.5 * connect.keep_alive or None
+        # amqtt is told no more than it needs: nothing outlives a connection, and no secret.
+        connect.keep_alive = 0
+        connect.clean_session_flag = True
+        connect.password_flag = False
+        self._unread = memoryview(connect.to_bytes())
+
+    async def packet(self) -> bytes:
+        """The next packet; empty at the end, which a packet too big or too late is, too."""
+        while self._waiting_messages() > UNSENT_MESSAGES_MAX:  # noqa: ASYNC110 - a queue of amqtt's
+            await asyncio.sleep(UNSENT_MESSAGES_SECONDS)
+        try:
+            async with asyncio.timeout(self._seconds_max):
+                head = await self._stream.readexactly(2)
+                while head[-1] & 0x80:  # the length goes on, MQTT 3.1.1, 2.2.3
+                    if len(head) == _HEADER_BYTES_MAX:
+                        return b""
+                    head += await self._stream.readexactly(1)
+                size = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(head[1:]))
+                if size > self._packet_bytes_max:
+                    self._note("packets_too_big", f"{size} bytes", level=logging.WARNING)
+                    return b""
+                return head + await self._stream.readexactly(size)
+        except (asyncio.IncompleteReadError, OSError):  # TimeoutError is an OSError
+            return b""
+
+    async def read(self, n: int = -1) -> bytes:
+        if n and not self._unread:
+            self._unread = memoryview(await self.packet())
+            if not self._unread:
+                # At the end amqtt cancels what it has just read, a DISCONNECT included; and an end
+                # before it is ready for one is missed, which leaves a connection that never ends.
+                await asyncio.sleep(END_SECONDS)
+        data = bytes(self._unread[:n])
+        self._unread = self._unread[n:]
+        return data
+
+    def feed_eof(self) -> None:
+        self._stream.feed_eof()
+
+
+class _Writer(WriterAdapter):
+    """The way to one client, which never makes the others wait."""
+
+    def __init__(self, writer: asyncio.StreamWriter, note: _Note) -> None:
+        self._writer = writer
+        self._note = note
+
+    def write(self, data: bytes) -> None:
+        unsent_bytes = self._writer.transport.get_write_buffer_size() + len(data)
+        if unsent_bytes > UNSENT_BYTES_MAX and data[0] & _TYPE_AND_QOS == _PUBLISH_QOS_0:
+            self._note("pushes_dropped")
+        elif unsent_bytes > 2 * UNSENT_BYTES_MAX:
+            self._note("connections_dropped", "reads too slowly", level=logging.WARNING)
+            self._writer.transport.abort()
+        elif not self._writer.is_closing():
+            self._writer.write(data)
+
+    async def drain(self) -> None:
+        """Nothing: `write` bounds what waits, and amqtt would pile up tasks that wait here."""
+
+    def get_peer_info(self) -> tuple[str, int] | None:
+        peer = self._writer.get_extra_info("peername")
+        return (peer[0], peer[1]) if peer else None
+
+    def get_ssl_info(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        self._writer.close()
+
+
+class _Rules(BaseAuthPlugin, BaseTopicPlugin):
+    """Where amqtt asks what is allowed."""
+
+    @dataclass
+    class Config:
+        gate: "_Gate"
+
+    async def authenticate(self, *, session: Session) -> bool:  # noqa: ARG002 - amqtt's interface
+        return True  # only the gate hands over connections, and it has asked
+
+    async def topic_filtering(
+        self,
+        *,
+        session: Session | None = None,
+        topic: str | None = None,
+        action: Action | None = None,
+    ) -> bool:
+        gate: _Gate = self.config.gate
+        if session is None or topic is None or action is None:
+            return False
+        return gate.allows(session, topic, action)
+
+
+class _Broker(Broker):
+    """amqtt, without what it does to its clients when many of them come and go.
+
+    The methods with an underscore are amqtt's own, overridden because it iterates over its
+    subscriptions while it awaits them: a SUBSCRIBE in between raises in the middle, and messages
+    and connections are lost. `_Rules` guards the topics even where these are not called.
+    """
+
+    def __init__(self, gate: "_Gate") -> None:
+        super().__init__(
+            BrokerConfig(
+                listeners={_LISTENER: ListenerConfig(type=ListenerType.EXTERNAL, bind="gate")},
+                plugins={f"{__name__}.{_Rules.__name__}": {"gate": gate}},
+            )
+        )
+        self._gate = gate
+
+    async def add_subscription(self, subscription: tuple[str, int], session: Session) -> int:
+        filters: set[str] = session.attributes.setdefault("tallysync.filters", set())
+        filters.add(subscription[0])
+        if subscription[1] > _QOS_MAX or len(filters) > FILTERS_PER_CONNECTION_MAX:
+            return _FILTER_REFUSED
+        return await super().add_subscription(subscription, session)
+
+    async def retain_message(
+        self,
+        source_session: Session | None,
+        topic_name: str | None,
+        data: bytes | bytearray | None,
+        qos: int | None = None,
+    ) -> None:
+        if topic_name is not None and self._gate.access.may_retain(topic_name):
+            await super().retain_message(source_session, topic_name, data, qos)
+
+    async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
+        return self._gate.allows(session, topic, action)
+
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        # amqtt calls this for every filter of everybody when a client connects (broker.py, "Publish
+        # retained messages to a pre-existing session's subscriptions").
+        if any(known is session for known, _ in self.subscriptions.get(subscription[0], ())):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
+
+    def waiting_messages(self, user: str) -> int:
+        """How many messages that `user` published wait to be sent on."""
+        session, _ = self.sessions.get(user, (None, None))
+        return session.delivered_message_queue.qsize() if session else 0
+
+    async def forget(self, user: str) -> None:
+        """End the session of `user` at once: amqtt would come for it later, and hit the next."""
+        await self._cleanup_session(user)
+
+
+class _Gate:
+    """Reads each CONNECT, and lets in who may come in: one connection for each user."""
+
+    def __init__(
+        self,
+        access: Access,
+        authenticate: Callable[[str, str], bool],
+        *,
+        connections_max: int,
+        note: _Note,
+        logins: ThreadPoolExecutor,
+    ) -> None:
+        self.access = access
+        self._rules = {
+            Action.PUBLISH: (access.may_publish, "publishes_refused"),
+            Action.SUBSCRIBE: (access.may_subscribe, "subscriptions_refused"),
+            Action.RECEIVE: (access.may_receive, "deliveries_refused"),
+        }
+        self.broker = _Broker(self)
+        self._authenticate = authenticate
+        self._connections_max = connections_max
+        self._note = note
+        self._logins = logins
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._online: dict[str, asyncio.Task[None]] = {}
+        self._closing = False
+
+    def connected(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take a new connection."""
+        if self._closing or len(self._connections) >= self._connections_max:
+            self._note("connections_refused", "too many", level=logging.WARNING)
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._serve(stream, writer), name="mqtt-connection")
+        self._connections[task] = writer
+        task.add_done_callback(self._disconnected)
+
+    def _disconnected(self, task: asyncio.Task[None]) -> None:
+        self._connections.pop(task).transport.abort()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a connection to the embedded broker broke", exc_info=error)
+
+    async def _serve(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reader = _Reader(stream, self._note)
+        connect = await _connect_of(await reader.packet())
+        if connect is None:
+            self._note("connects_malformed")
+            return
+        try:
+            user = await self._user_of(connect)
+            await self._take_place_of(user)
+        except _RefusedError as refused:
+            detail = f"{connect.username!a:.80}: {refused}"
+            self._note("logins_refused", detail, level=logging.WARNING)
+            writer.write(bytes((0x20, 2, 0, refused.code)))
+        else:
+            await self._hand_over(user, connect, reader, writer)
+        writer.close()
+        with contextlib.suppress(OSError):  # TimeoutError is one, too
+            await asyncio.wait_for(writer.wait_closed(), CLOSE_SECONDS_MAX)
+
+    async def _hand_over(
+        self, user: str, connect: ConnectPacket, reader: _Reader, writer: asyncio.StreamWriter
+    ) -> None:
+        payload_bytes = limits.ANSWER_BYTES_MAX if user == GATEWAY else limits.REQUEST_BYTES_MAX
+        reader.admit(
+            connect,
+            packet_bytes_max=payload_bytes + TOPIC_BYTES_MAX,
+            waiting_messages=lambda: self.broker.waiting_messages(user),
+        )
+        try:
+            await self.broker.external_connected(reader, _Writer(writer, self._note), _LISTENER)
+        finally:
+            await self.broker.forget(user)
+            del self._online[user]
+
+    async def _user_of(self, connect: ConnectPacket) -> str:
+        user, password = connect.username, connect.password
+        if (connect.proto_name, connect.proto_level) != _MQTT_311:
+            raise _RefusedError(_WRONG_PROTOCOL, "this broker speaks MQTT 3.1.1 only")
+        if user is None or password is None:
+            raise _RefusedError(_NOT_AUTHORIZED, "user name or password missing")
+        if not self.access.may_connect(user, client_id=connect.client_id or ""):
+            raise _RefusedError(_WRONG_CLIENT_ID, "the client id must be the user name")
+        if connect.will_flag and not self.access.may_publish(user, connect.will_topic or ""):
+            raise _RefusedError(_NOT_AUTHORIZED, "its will is for a topic that is not its own")
+        loop = asyncio.get_running_loop()
+        try:
+            # Slow on purpose, so neither on the loop nor many at once.
+            right = await loop.run_in_executor(self._logins, self._authenticate, user, password)
+        except Exception as error:
+            _log.exception("the check of passwords failed")
+            raise _RefusedError(_UNAVAILABLE, "the check of passwords failed") from error
+        if not right:
+            raise _RefusedError(_NOT_AUTHORIZED, "unknown user or wrong password")
+        return user
+
+    async def _take_place_of(self, user: str) -> None:
+        """End the connection that `user` has, if any (MQTT-3.1.4-2), and be the one it has."""
+        this = asyncio.current_task()
+        assert this is not None  # noqa: S101 - called in a task
+        try:
+            async with asyncio.timeout(TAKEOVER_SECONDS_MAX):
+                while (other := self._online.get(user)) is not None:
+                    self._connections[other].transport.abort()
+                    await asyncio.wait({other})
+        except TimeoutError:
+            self._online[user].cancel()
+            raise _RefusedError(_UNAVAILABLE, "its last connection does not end") from None
+        self._online[user] = this
+
+    def allows(self, session: Session, topic: str, action: Action) -> bool:
+        """Whether the user of `session` may do that with `topic`."""
+        user = session.username or ""
+        may, refusal = self._rules[action]
+        allowed = may(user, topic)
+        if not allowed:
+            self._note(refusal, f"{user}, {topic!a:.200}", level=logging.INFO)
+        return allowed
+
+    async def close(self) -> None:
+        """End all connections, and return when they have."""
+        self._closing = True
+        for writer in self._connections.values():
+            writer.close()
+        if self._connections:
+            _, pending = await asyncio.wait(self._connections, timeout=CLOSE_SECONDS_MAX)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+
+class EmbeddedBroker:
+    """A broker for this machine, in a thread and an event loop of its own.
+
+    Its users are ``gateway`` and the devices, each under its own name as the client id. It is for
+    demos, tests and devices on the same machine; Mosquitto is for everything else.
+
+    `authenticate` gets a user name and a password, in one of a few threads, and may block. What
+    it raises refuses the login. `count` gets the name of what was refused or dropped, in the
+    broker's thread: ``logins_refused``, ``publishes_refused``, ``subscriptions_refused``,
+    ``deliveries_refused``, ``connects_malformed``, ``packets_too_big``, ``connections_refused``,
+    ``connections_dropped``, ``pushes_dropped``.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        topics: Topics,
+        authenticate: Callable[[str, str], bool],
+        connections_max: int = CONNECTIONS_MAX_DEFAULT,
+        count: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        """Make a broker that does not run yet; port 0 is any that is free.
+
+        Raises:
+            BrokerError: `host` can be reached from other machines.
+        """
+        self._host = _loopback(host)
+        self._port = port
+        self._access = Access(topics)
+        self._authenticate = authenticate
+        self._connections_max = connections_max
+        self._count = count
+        self._thread: threading.Thread | None = None
+        self._stopping: Future[None] = Future()
+        self._proven = False
+
+    @property
+    def port(self) -> int:
+        """Where it listens, once it has been started."""
+        return self._port
+
+    def start(self) -> None:
+        """Listen, and prove that wrong logins are refused; then return.
+
+        Raises:
+            BrokerError: the port is taken, or a wrong login was let in; it does not run then.
+        """
+        assert self._thread is None  # noqa: S101 - our own caller starts it once
+        for name, level in _LOG_LEVELS.items():
+            logging.getLogger(name).setLevel(level)
+        self._stopping = Future()
+        self._proven = False
+        listening: Future[int] = Future()
+        self._thread = threading.Thread(
+            target=self._run, args=(listening,), name="mqtt-broker", daemon=True
+        )
+        self._thread.start()
+        try:
+            self._port = listening.result(START_SECONDS_MAX)
+            _self_test(self._host, self._port)
+        except BaseException:
+            self.stop()
+            raise
+        self._proven = True
+        _log.info("the embedded broker listens on %s, port %d", self._host, self._port)
+
+    def stop(self) -> None:
+        """End all connections and the thread; nothing happens if it does not run."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stopping.set_result(None)
+            thread.join(STOP_SECONDS_MAX)
+            if thread.is_alive():
+                _log.error("the embedded broker did not stop in %d s", STOP_SECONDS_MAX)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _note(self, event: str, detail: str = "", *, level: int = logging.DEBUG) -> None:
+        if self._proven:  # before, it is the wrong logins of the self-test
+            self._count(event)
+            _log.log(level, "%s: %s", event, detail)
+
+    def _run(self, listening: Future[int]) -> None:
+        logins = ThreadPoolExecutor(LOGINS_AT_ONCE, thread_name_prefix="mqtt-login")
+        try:
+            # Never in asyncio's debug mode: it makes amqtt six times slower.
+            asyncio.run(self._serve(listening, logins), debug=False)
+        except BaseException as error:  # start() raises it
+            if listening.done():
+                _log.exception("the embedded broker failed")
+            else:
+                listening.set_exception(error)
+        finally:
+            logins.shutdown(wait=False, cancel_futures=True)
+
+    async def _serve(self, listening: Future[int], logins: ThreadPoolExecutor) -> None:
+        gate = _Gate(
+            self._access,
+            self._authenticate,
+            connections_max=self._connections_max,
+            note=self._note,
+            logins=logins,
+        )
+        try:
+            server = await asyncio.start_server(gate.connected, self._host, self._port)
+        except OSError as error:
+            raise BrokerError(
+                f"the embedded broker cannot listen on {self._host}, port {self._port}:"
+                f" {os.strerror(error.errno or 0)}. Stop the program that has the port, or choose"
+                " another one"
+            ) from error
+        await gate.broker.start()
+        listening.set_result(server.sockets[0].getsockname()[1])
+        await asyncio.wrap_future(self._stopping)
+        await gate.close()
+        await gate.broker.shutdown()
+        # Not before: asyncio leaks a connection that it is accepting when its server closes.
+        server.close()
+        await asyncio.sleep(END_SECONDS)  # transports close their sockets in a later turn
+
+
+class _RefusedError(Exception):
+    """This client may not connect; the code is CONNACK's."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+async def _connect_of(packet: bytes) -> ConnectPacket | None:
+    try:
+        connect = await ConnectPacket.from_stream(BufferReader(packet))
+    except (AMQTTError, CodecError, MQTTError, NoDataError):
+        return None
+    will_is_whole = connect.will_topic is not None and connect.will_qos <= _QOS_MAX
+    if connect.reserved_flag or (connect.will_flag and not will_is_whole):
+        return None
+    return connect
+
+
+def _loopback(host: str) -> str:
+    # Not resolved: where "localhost" is two addresses, a free port would be two ports.
+    address = "127.0.0.1" if host == "localhost" else host
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(address).is_loopback:
+            return address
+    raise BrokerError(
+        f"the embedded broker serves this machine only, so it does not listen on {host!a}: it"
+        " has no TLS, and amqtt is no security boundary. Give it 127.0.0.1, or run Mosquitto for"
+        " devices on a network"
+    )
+
+
+def _self_test(host: str, port: int) -> None:
+    wrong = secrets.token_hex(8)  # short, so that the CONNECT needs one byte of length
+    for user, password, what in (
+        (GATEWAY, wrong, "the user 'gateway' with a wrong password"),
+        (f"selftest-{wrong}", wrong, "a user that does not exist"),
+        (GATEWAY, None, "the user 'gateway' without a password"),
+        (None, None, "a client without user name and password"),
+    ):
+        try:
+            code = _try_login(host, port, user, password)
+        except OSError as error:
+            raise BrokerError(
+                f"the embedded broker does not answer its self-test: {error}"
+            ) from error
+        if code == _ACCEPTED:
+            raise BrokerError(
+                f"the embedded broker lets in {what}, so it was stopped: the check of passwords"
+                " that it was given accepts too much"
+            )
+        if code != _NOT_AUTHORIZED:
+            raise BrokerError(
+                f"the embedded broker cannot prove that it refuses {what}, so it was stopped:"
+                f" it answered {code}; see the log for the reason"
+            )
+
+
+def _try_login(host: str, port: int, user: str | None, password: str | None) -> int | None:
+    # CONNECT, MQTT 3.1.1, 3.1: name and level of the protocol, flags, no keep-alive, the fields.
+    flags = 0b10 | (user is not None) << 7 | (password is not None) << 6
+    fields = [text.encode() for text in (user or GATEWAY, user, password) if text is not None]
+    body = b"\0\4MQTT\4" + bytes((flags, 0, 0))
+    body += b"".join(len(field).to_bytes(2, "big") + field for field in fields)
+    with (
+        socket.create_connection((host, port), SELF_TEST_SECONDS_MAX) as connection,
+        connection.makefile("rb") as replies,
+    ):
+        connection.sendall(bytes((0x10, len(body))) + body)
+        match tuple(replies.read(4)):
+            case (0x20, 2, _, code):
+                return code
+            case _:
+                return None

@@ -1,0 +1,208 @@
+"""Puts the gateway together: data directory, service, broker, HTTP API; and takes it apart."""
+
+import contextlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.api import create_app
+from gateway.api_server import HOST, ApiServer, ApiServerError
+from gateway.data_dir import DataDirError, locked, write_private
+from gateway.embedded_broker import BrokerError, EmbeddedBroker
+from gateway.feed import FeedError
+from gateway.outbound import Outbound
+from gateway.service import Account, Service, StorageError
+from gateway.settings import Settings
+from sync_protocol import limits
+from sync_protocol.names import GATEWAY
+from sync_protocol.topics import Topics
+
+API_FILE: Final = "api.json"
+TOKEN_BYTES: Final = 32
+PASSWORD_FILE_BYTES_MAX: Final = 4 * limits.KIB
+EMBEDDED_CONNECT_S_MAX: Final = 10.0
+# A broker elsewhere may be down for long: the gateway goes on without it, and says so.
+EXTERNAL_CONNECT_S_MAX: Final = 3.0
+
+
+class RunError(Exception):
+    """The gateway cannot run; the message says why and how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A gateway that runs.
+
+    Attributes:
+        service: for a demo or a test in the same process.
+        broker_host: of the broker, for the gateway and its devices.
+        embedded: whether that is the broker inside this process.
+        connected: whether the gateway was connected to it when this was made.
+        api_url: of the HTTP API, without a path.
+        token: of the HTTP API.
+    """
+
+    service: Service
+    broker_host: str
+    broker_port: int
+    embedded: bool
+    connected: bool
+    api_url: str
+    token: str
+
+
+@contextlib.contextmanager
+def running(
+    settings: Settings,
+    *,
+    unix_time: Callable[[], float] = time.time,
+    wrap_outbound: Callable[[Outbound], Outbound] = lambda outbound: outbound,
+) -> Iterator[Running]:
+    """A gateway, as long as the `with` lasts; then it drains and stops.
+
+    What is asked for last is stopped first: the API, then the service, then the broker.
+
+    Args:
+        settings: of the gateway; a port of 0 is any that is free.
+        unix_time: see `Service`.
+        wrap_outbound: see `Service`.
+
+    Raises:
+        RunError: it cannot run.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            started = _start(stack, settings, unix_time=unix_time, wrap_outbound=wrap_outbound)
+        except (DataDirError, FeedError, StorageError, ApiServerError) as error:
+            raise RunError(str(error)) from error
+        yield started
+
+
+def _start(
+    stack: contextlib.ExitStack,
+    settings: Settings,
+    *,
+    unix_time: Callable[[], float],
+    wrap_outbound: Callable[[Outbound], Outbound],
+) -> Running:
+    external = _external_account(settings)
+    topics = _topics(settings)
+    data_dir = stack.enter_context(locked(settings.data_dir))
+    service = Service(settings, unix_time=unix_time, wrap_outbound=wrap_outbound)
+    with contextlib.ExitStack() as unfinished:
+        unfinished.callback(service.close)
+        account = external or stack.enter_context(_embedded_account(settings, service, topics))
+        # The broker asks the service who its users are, and yet has to be there when it says
+        # goodbye: made after it, stopped after it.
+        stack.push(unfinished.pop_all())
+    service.start(account)
+    connected = _connected(service, account, embedded=external is None)
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    server = stack.enter_context(
+        ApiServer(lambda port: create_app(service, token=token, port=port), port=settings.api_port)
+    )
+    stack.enter_context(_announced(data_dir / API_FILE, server.url, token, account))
+    return Running(
+        service=service,
+        broker_host=account.host,
+        broker_port=account.port,
+        embedded=external is None,
+        connected=connected,
+        api_url=server.url,
+        token=token,
+    )
+
+
+def _topics(settings: Settings) -> Topics:
+    try:
+        return Topics(settings.topic_prefix)
+    except ValueError as error:
+        raise RunError(f"topic_prefix: {error}") from error
+
+
+def _external_account(settings: Settings) -> Account | None:
+    if settings.broker_host is None:
+        return None
+    return Account(
+        settings.broker_host,
+        settings.broker_port,
+        settings.broker_user,
+        _password(settings.broker_password_file),
+    )
+
+
+def _password(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            text = file.read(PASSWORD_FILE_BYTES_MAX + 1)
+        if len(text) > PASSWORD_FILE_BYTES_MAX:
+            raise RunError(f"broker_password_file {path} holds more than a password")
+        return text.decode().rstrip("\r\n")
+    except OSError as error:
+        raise RunError(
+            f"broker_password_file {path} cannot be read ({error.strerror}): it is a file that"
+            " holds the password of the gateway's account at its broker and nothing else"
+        ) from error
+    except UnicodeDecodeError:
+        raise RunError(f"broker_password_file {path} is not text in UTF-8") from None
+
+
+@contextlib.contextmanager
+def _embedded_account(settings: Settings, service: Service, topics: Topics) -> Iterator[Account]:
+    password = secrets.token_urlsafe(TOKEN_BYTES)
+
+    def authenticate(user: str, given: str) -> bool:
+        if user == GATEWAY:
+            return secrets.compare_digest(given.encode(), password.encode())
+        return service.authenticate(user, given)
+
+    try:
+        broker = EmbeddedBroker(
+            host=HOST,
+            port=settings.broker_port,
+            topics=topics,
+            authenticate=authenticate,
+            connections_max=settings.embedded_connections_max,
+            count=service.counters.count,
+        )
+        broker.start()
+    except BrokerError as error:
+        raise RunError(f"{error}: --broker-port PORT, 0 for any that is free") from error
+    try:
+        yield Account(HOST, broker.port, GATEWAY, password)
+    finally:
+        broker.stop()
+
+
+def _connected(service: Service, account: Account, *, embedded: bool) -> bool:
+    if not embedded:
+        return service.wait_connected(EXTERNAL_CONNECT_S_MAX)
+    if not service.wait_connected(EMBEDDED_CONNECT_S_MAX):
+        raise RunError(
+            f"the gateway cannot connect to its own broker on {account.host}, port {account.port}:"
+            f" {'; '.join(service.problems())}"
+        )
+    return True
+
+
+@contextlib.contextmanager
+def _announced(path: Path, url: str, token: str, account: Account) -> Iterator[None]:
+    """The file by which commands find this gateway (gateway.client)."""
+    found = {
+        "url": url,
+        "token": token,
+        "broker": {"host": account.host, "port": account.port},
+        "pid": os.getpid(),
+    }
+    write_private(path, json.dumps(found))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,155 @@
+"""docs/vectors.json holds what docs/protocol.md promises; ``python -m`` this writes it anew."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from sync_protocol import messages, tokens, wire
+from sync_protocol.digests import digest_of
+from sync_protocol.errors import ProtocolError
+from sync_protocol.messages import (
+    Answer,
+    Change,
+    Collection,
+    Delta,
+    Notification,
+    Put,
+    Refused,
+    Remainder,
+    Request,
+    Void,
+    Wanted,
+)
+from sync_protocol.token_set import TokenSet
+from sync_protocol.wire import Format, Message
+
+PATH: Final = Path(__file__).parents[2] / "docs" / "vectors.json"
+CARD: Final = b"BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Ada\r\nEND:VCARD\r\n"
+EPOCH: Final = bytes.fromhex("0123456789abcdef")
+REQUEST_ID: Final = bytes.fromhex("00112233445566ff")
+LINEAGE: Final = tokens.lineage(EPOCH, base=40, view_id=7, renderer_version=1)
+
+PUT: Final = Put(
+    id="ada@example.org",
+    kind="contact",
+    folder="Friends",
+    flags=("$flagged",),
+    date=1_767_225_600,
+    digest=digest_of([CARD]),
+    size=len(CARD),
+    media_type="text/vcard",
+    content=CARD,
+)
+HELD: Final = TokenSet.of_ranges([(-39, 4), (6, 9), (11, 12)])
+
+MESSAGES: Final[dict[str, Message]] = {
+    "notification: a put with its content": Notification(
+        v=1, lineage=LINEAGE, n=12, prev=11, asof=12, put=PUT
+    ),
+    "notification: flags, after content that is also new": Notification(
+        v=1, lineage=LINEAGE, n=12, prev=9, asof=13, c=10, put=PUT
+    ),
+    "notification: a remove, with nothing before it": Notification(
+        v=1, lineage=LINEAGE, n=-3, asof=0, remove="ada@example.org"
+    ),
+    "request: the first": Request(v=1, id=REQUEST_ID, view_id=7),
+    "request: two pushes were lost, one content is wanted": Request(
+        v=1,
+        id=REQUEST_ID,
+        base=40,
+        view_id=7,
+        answer_bytes_max=65_536,
+        collection=Collection(lineage=LINEAGE, epoch=EPOCH, asof=12, p0=-5, tokens=HELD.encode()),
+        wanted=(Wanted(id="big", digest=digest_of([b"big"]), offset=4096),),
+    ),
+    "answer: a delta": Answer(
+        v=1,
+        id=REQUEST_ID,
+        delta=Delta(
+            base=40,
+            head=12,
+            lineage=LINEAGE,
+            epoch=EPOCH,
+            tokens=TokenSet.span(-39, 12).encode(),
+            changes=(Change(n=10, put=PUT), Change(n=5, remove="gone")),
+            remainders=(
+                Remainder(id="big", digest=digest_of([b"big"]), offset=4096, content=b"rest"),
+            ),
+        ),
+    ),
+    "answer: void": Answer(v=1, id=REQUEST_ID, void=Void(why="purged")),
+    "answer: refused": Answer(
+        v=1,
+        id=REQUEST_ID,
+        refused=Refused(reason="version", message="version 2 is not spoken here", versions=(1,)),
+    ),
+}
+TOKEN_SETS: Final[list[list[tuple[int, int]]]] = [
+    [],
+    [(1, 1)],
+    [(-39, 12)],
+    [(-39, 4), (6, 9), (11, 12)],
+    [(1, 499), (1_000, 5_000)],
+    [(1, 1), (3, 3), (5, 5), (7, 7)],
+    [(0, 2**40)],
+    [(1, 10), (1_000_000, 1_000_000), (2_000_000, 2_000_001)],
+]
+
+
+def vectors() -> dict[str, Any]:
+    """Everything in the file."""
+    return {
+        "token sets": [
+            {"ranges": [list(span) for span in ranges], "hex": TokenSet.of_ranges(ranges).encode().hex()}
+            for ranges in TOKEN_SETS
+        ],
+        "lineage": {
+            "epoch": EPOCH.hex(), "base": 40, "view_id": 7, "renderer_version": 1,
+            "lineage": LINEAGE,
+        },
+        "digest": {"content hex": CARD.hex(), "digest": digest_of([CARD]).hex()},
+        "messages": {
+            name: {
+                "cbor": wire.encode(message, Format.CBOR).hex(),
+                "json": wire.encode(message, Format.JSON).decode(),
+            }
+            for name, message in MESSAGES.items()
+        },
+        "refused requests": {
+            "another version": {"hex": "a200020148" + REQUEST_ID.hex(), "reason": "version"},
+            "no map": {"hex": "83010203", "reason": "form"},
+            "cut off": {"hex": "a2000101", "reason": "unreadable"},
+            "no version": {"hex": b"{}".hex(), "reason": "invalid"},
+        },
+    }  # fmt: skip
+
+
+def test_the_file_is_what_the_code_makes() -> None:
+    assert json.loads(PATH.read_text()) == vectors()
+
+
+def test_every_message_decodes_to_itself_in_both_forms() -> None:
+    kept = json.loads(PATH.read_text())["messages"]
+    for name, message in MESSAGES.items():
+        for data in (bytes.fromhex(kept[name]["cbor"]), kept[name]["json"].encode()):
+            assert wire.decode(type(message), data, bytes_max=10_000) == message
+
+
+def test_every_token_set_decodes_to_itself() -> None:
+    for vector in json.loads(PATH.read_text())["token sets"]:
+        ranges = [tuple(span) for span in vector["ranges"]]
+        assert list(TokenSet.decode(bytes.fromhex(vector["hex"]))) == ranges
+
+
+def test_every_wrong_request_is_refused_for_its_reason() -> None:
+    for vector in json.loads(PATH.read_text())["refused requests"].values():
+        try:
+            messages.decode_request(bytes.fromhex(vector["hex"]))
+        except ProtocolError as error:
+            assert error.reason == vector["reason"]  # noqa: PT017 - the reason is what is promised
+        else:
+            raise AssertionError(vector)
+
+
+if __name__ == "__main__":
+    PATH.write_text(json.dumps(vectors(), indent=1) + "\n")
