@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -100,7 +100,7 @@ class GatewayClient:
 
     def add_feed(self, name: str) -> models.Feed:
         """Make a feed."""
-        new = models.NewFeed.model_construct(name=name)
+        new = models.NewFeed(name=_checked(names.feed_name, name))
         return self._read(models.Feed, "POST", "/v1/feeds", body=new)
 
     def remove_feed(self, name: str) -> None:
@@ -127,11 +127,11 @@ class GatewayClient:
     def attributes(self, feed: str, item_id: str) -> models.Attributes:
         """An item without its content."""
         path = f"{_feed_path(feed)}/item/attributes"
-        return self._read(models.Attributes, "GET", path, query={"id": item_id})
+        return self._read(models.Attributes, "GET", path, query=_which(item_id))
 
     def content(self, feed: str, item_id: str) -> Content:
         """An item's bytes."""
-        response = self._ask("GET", f"{_feed_path(feed)}/item", query={"id": item_id})
+        response = self._ask("GET", f"{_feed_path(feed)}/item", query=_which(item_id))
         return Content(
             response.content,
             response.headers.get("content-type", ""),
@@ -159,16 +159,14 @@ class GatewayClient:
     def alter(self, feed: str, item_id: str, alteration: models.Alteration) -> models.Result:
         """Move an item to another folder, or set its flags."""
         path = f"{_feed_path(feed)}/item"
-        return self._read(models.Result, "PATCH", path, query={"id": item_id}, body=alteration)
+        return self._read(models.Result, "PATCH", path, query=_which(item_id), body=alteration)
 
     def delete(self, feed: str, item_id: str) -> models.Result:
         """Delete an item."""
         path = f"{_feed_path(feed)}/item"
-        return self._read(models.Result, "DELETE", path, query={"id": item_id})
+        return self._read(models.Result, "DELETE", path, query=_which(item_id))
 
-    def bulk(
-        self, feed: str, mutations: Sequence[models.BulkMutation]
-    ) -> Sequence[models.Result]:
+    def bulk(self, feed: str, mutations: Sequence[models.BulkMutation]) -> Sequence[models.Result]:
         """Change many items; what became of each, in their order."""
         body = [mutation.model_dump(exclude_none=True) for mutation in mutations]
         response = self._ask(
@@ -194,7 +192,10 @@ class GatewayClient:
 
     def add_device(self, device_id: str, feeds: Sequence[str]) -> models.Enrolled:
         """Enrol a device; the answer holds its credential, which is kept nowhere."""
-        new = models.NewDevice.model_construct(id=device_id, feeds=tuple(feeds))
+        new = models.NewDevice.model_construct(
+            id=_checked(names.device_id, device_id),
+            feeds=tuple(_checked(names.feed_name, feed) for feed in feeds),
+        )
         return self._read(models.Enrolled, "POST", "/v1/devices", body=new)
 
     def remove_device(self, device_id: str) -> None:
@@ -273,8 +274,20 @@ class GatewayClient:
 
 
 def _feed_path(name: str) -> str:
-    return f"/v1/feeds/{_checked(names.feed_name(name)) if False else name}"
+    return f"/v1/feeds/{_checked(names.feed_name, name)}"
 
 
 def _device_path(device_id: str) -> str:
-    return f"/v1/devices/{device_id}"
+    return f"/v1/devices/{_checked(names.device_id, device_id)}"
+
+
+def _which(item_id: str) -> Mapping[str, str]:
+    return {"id": _checked(names.item_id, item_id)}
+
+
+def _checked(check: Callable[[str], str], text: str) -> str:
+    """`text`, if the gateway would take it; else what it would answer, if it could be asked."""
+    try:
+        return check(text)
+    except ValueError as error:
+        raise ApiError(400, "invalid", str(error)) from error

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from platformdirs import user_data_path
+
 _LOCK_FILE: Final = "lock"
+# Where a running gateway says how its HTTP API is reached (docs/api.md).
+API_FILE: Final = "api.json"
+
+
+def default() -> Path:
+    """The data directory where none is named."""
+    return user_data_path("tallysync") / "gateway"
 
 
 class DataDirError(Exception):

@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.api import create_app
 from gateway.api_server import HOST, ApiServer, ApiServerError
-from gateway.data_dir import DataDirError, locked, write_private
+from gateway.data_dir import API_FILE, DataDirError, locked, write_private
 from gateway.embedded_broker import BrokerError, EmbeddedBroker
 from gateway.feed import FeedError
 from gateway.outbound import Outbound
@@ -22,7 +22,6 @@ from sync_protocol import limits
 from sync_protocol.names import GATEWAY
 from sync_protocol.topics import Topics
 
-API_FILE: Final = "api.json"
 TOKEN_BYTES: Final = 32
 PASSWORD_FILE_BYTES_MAX: Final = 4 * limits.KIB
 EMBEDDED_CONNECT_S_MAX: Final = 10.0

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from annotated_types import Ge, Le
-from platformdirs import user_data_path
 from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -14,6 +13,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from gateway import data_dir
 from sync_protocol import limits
 from sync_protocol.topics import PREFIX_DEFAULT
 
@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(
-        default_factory=lambda: user_data_path("tallysync") / "gateway",
+        default_factory=data_dir.default,
         description="where feeds, devices and the ledger are kept",
     )
     broker_host: str | None = Field(

@@ -17,7 +17,6 @@ from device_agent.agent import STORE_FILE as AGENT_FILE
 from device_agent.agent import DeviceAgent
 from device_agent.schedule import Waits
 from device_agent.store_sqlite import AgentFile
-from gateway import run
 from gateway.demo.record import DeviceRecord, LossyOutbound
 from gateway.demo.table import LiveTable, summary_table
 from gateway.demo.workload import Workload
@@ -26,6 +25,7 @@ from gateway.feed_sqlite import SqliteStore
 from gateway.importing.found import FoundItem, Left
 from gateway.importing.identity import IdRegistry
 from gateway.importing.sources import read_source, source_files
+from gateway.run import Running, running
 from gateway.service import STORE_FILE, Service
 from gateway.settings import Settings, load
 from sync_protocol.digests import replica_digest
@@ -55,7 +55,7 @@ class _DemoDevice:
         self._secret = secret
         self._agent: DeviceAgent | None = None
 
-    def come(self, gateway: run.Running) -> None:
+    def come(self, gateway: Running) -> None:
         """Connect."""
         self.record.away = False
         self._agent = DeviceAgent(
@@ -140,13 +140,13 @@ class _Demo:
     def run(self, sources: Path) -> Mapping[str, object]:
         """All of it, to the summary."""
         settings = load(data_dir=self._folder / "gateway", broker_port=0, api_port=0)
-        with run.running(
+        with running(
             settings, wrap_outbound=lambda outbound: LossyOutbound(outbound, self._records)
         ) as gateway:
             devices = self._play(gateway, sources)
         return self._summary(settings, devices)
 
-    def _play(self, gateway: run.Running, sources: Path) -> list[_DemoDevice]:
+    def _play(self, gateway: Running, sources: Path) -> list[_DemoDevice]:
         service = gateway.service
         service.add_feed(FEED)
         taken = _import(service, sources)
@@ -175,7 +175,7 @@ class _Demo:
                 device.go()
         return devices
 
-    def _change(self, gateway: run.Running, devices: list[_DemoDevice], table: LiveTable) -> None:
+    def _change(self, gateway: Running, devices: list[_DemoDevice], table: LiveTable) -> None:
         service = gateway.service
         workload = Workload(
             Random(f"{self._seed} changes"), {row.id: row for row in _all_rows(service)}

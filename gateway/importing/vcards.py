@@ -111,4 +111,6 @@ def _uid_of_odd_card(content: bytes) -> bytes | None:
                 depth += 1
             case b"END", b"VCARD":
                 depth -= 1
+            case _:
+                pass
     return None

@@ -32,7 +32,7 @@ def _reasons(found: dict[str, list[Found]]) -> Counter[str]:
     """How often what was left, without the places that differ."""
     lefts = [left for of_file in found.values() for left in of_file if isinstance(left, Left)]
     return Counter(
-        re.sub(r"(duplicate of|already that of) \S+", r"\1", left.reason) for left in lefts
+        re.sub(r"(duplicate of|already that of) [^ ,]+", r"\1", left.reason) for left in lefts
     )
 
 
@@ -85,7 +85,7 @@ def test_mails(shared_data: Path) -> None:
         "duplicate of": 3,
     }
     assert sum(item.id.startswith("sha256-") for item in _items(found)) == 9
-    assert sum(item.date is None for item in _items(found)) == 12
+    assert sum(item.date is None for item in _items(found)) == 11
 
 
 def test_all_at_once(shared_data: Path) -> None:
@@ -128,16 +128,15 @@ def test_every_wrapped_calendar_is_a_file_with_that_one_item(shared_data: Path) 
         assert list(read_calendars(item.content, taking)) == [item]
 
 
-def test_a_recurring_event_and_its_exception_are_one_item(shared_data: Path) -> None:
-    path = shared_data / "calendar" / "rfc_7265_appendix_example_2_ical.ics"
-    (item,) = _items(_import(path.parent / path.name)) if path.is_dir() else _items_of(path)
-    assert item.content == path.read_bytes()
-
-
 def _items_of(path: Path) -> list[FoundItem]:
     (source,) = source_files([path])
     assert isinstance(source, SourceFile)
     return [item for item in read_source(source, IdRegistry()) if isinstance(item, FoundItem)]
+
+
+def test_a_recurring_event_and_its_exception_are_one_item(shared_data: Path) -> None:
+    path = shared_data / "calendar/rfc_7265_appendix_example_2_ical.ics"
+    assert [item.content for item in _items_of(path)] == [path.read_bytes()]
 
 
 @pytest.mark.parametrize(
