@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Final, Self
 
 from device_agent import events
+from device_agent.data_dir import STORE_FILE as STORE_FILE  # noqa: PLC0414 - re-exported
 from device_agent.data_dir import locked
+from device_agent.errors import AgentError
 from device_agent.feed_sync import FeedSync, Observer, SyncDone
 from device_agent.mqtt import DeviceLink
 from device_agent.replica import AnswerFate, Happened, Replica
 from device_agent.schedule import Waits
-from device_agent.store_sqlite import AgentFile, StoreError
+from device_agent.store_sqlite import AgentFile
 from sync_protocol import limits, messages, names, topics, wire
 from sync_protocol.errors import ProtocolError
 from sync_protocol.messages import Answer, Notification, Request
@@ -30,7 +32,6 @@ from sync_protocol.wire import Format
 
 _LOG: Final = logging.getLogger(__name__)
 
-STORE_FILE: Final = "agent.sqlite3"
 # Messages that wait for the agent's thread. More are dropped, and a sync brings what they told.
 INBOUND_MESSAGES_MAX: Final = 1_000
 # Logins refused in a row before the agent takes it that its password is wrong.
@@ -47,8 +48,12 @@ class _Waiter:
     left: set[str]
 
 
-class SyncFailedError(Exception):
+class SyncFailedError(AgentError):
     """A sync ended without success; the message says why."""
+
+
+class SyncTimeoutError(SyncFailedError, TimeoutError):
+    """A sync took too long; the agent goes on with it."""
 
 
 class DeviceAgent:
@@ -172,7 +177,7 @@ class DeviceAgent:
 
         Raises:
             SyncFailedError: the gateway refused, or the broker did, or the agent was stopped.
-            TimeoutError: it took longer than `timeout_s` seconds.
+            SyncTimeoutError: it took longer than `timeout_s` seconds.
         """
         done: Future[None] = Future()
         self._events.put(events.Sync(done))
@@ -186,7 +191,7 @@ class DeviceAgent:
                 if self._unreachable
                 else f"is a gateway connected to {self._broker}?"
             )
-            raise TimeoutError(f"the sync was not done after {timeout_s:g} s ({why})") from None
+            raise SyncTimeoutError(f"the sync was not done after {timeout_s:g} s ({why})") from None
 
     def wait_stopped(self, timeout_s: float | None = None) -> bool:
         """Wait until the agent has stopped, by itself or by `stop`."""
@@ -227,7 +232,7 @@ class DeviceAgent:
                 if event is not None:
                     self._handle(event)
                 self._timers()
-        except (SyncFailedError, StoreError) as error:
+        except AgentError as error:
             # The disk is full, say: nothing half-done is kept.
             _LOG.warning("the agent of %s stops", self._device)
             self._failure = error

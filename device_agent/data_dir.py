@@ -9,6 +9,7 @@ from typing import Final
 
 from device_agent.store_sqlite import StoreError
 
+STORE_FILE: Final = "agent.sqlite3"
 _LOCK_FILE: Final = "lock"
 
 

@@ -275,7 +275,6 @@ class Replica:
         item = self._store.item(remainder.id)
         if (
             item is None
-            or item.whole
             or not remainder.content
             or item.digest != remainder.digest
             or item.held_bytes != remainder.offset

@@ -16,6 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from device_agent.errors import AgentError
 from device_agent.schedule import Waits
 from sync_protocol import limits
 from sync_protocol.names import DeviceId, FeedName
@@ -32,7 +33,7 @@ _PORT_MAX: Final = 65_535
 _WAITS: Final = Waits()
 
 
-class SettingsError(ValueError):
+class SettingsError(AgentError, ValueError):
     """The settings cannot be used; the message says which, where and how to mend it."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from device_agent.errors import AgentError
 from device_agent.store import Collection, HeldItem, ReplicaState
 from sync_protocol.errors import ProtocolError
 from sync_protocol.limits import TOKEN_SET_BYTES_MAX
@@ -66,7 +67,7 @@ CREATE TABLE portion (
 _COLUMNS: Final = "id, n, kind, folder, flags, date, media_type, digest, size, held_bytes, whole"
 
 
-class StoreError(Exception):
+class StoreError(AgentError):
     """The device's file cannot be used; the message says how to mend it."""
 
 
@@ -123,6 +124,17 @@ class AgentFile:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read inside is of one moment, whatever an agent writes meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"the agent's file cannot be read: {error}") from error
+        finally:
+            self._db.execute("ROLLBACK")
 
     def feeds(self) -> Sequence[str]:
         """The feeds that this device has a replica of, sorted."""

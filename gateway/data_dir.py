@@ -14,7 +14,7 @@ _LOCK_FILE: Final = "lock"
 API_FILE: Final = "api.json"
 
 
-def default() -> Path:
+def default_data_dir() -> Path:
     """The data directory where none is named."""
     return user_data_path("tallysync") / "gateway"
 

@@ -63,6 +63,7 @@ _QOS_MAX: Final = 2
 _HEADER_BYTES_MAX: Final = 5
 _TYPE_AND_QOS: Final = 0b1111_0110
 _PUBLISH_QOS_0: Final = 0b0011_0000
+_DISCONNECT: Final = 14
 _LISTENER: Final = "default"
 
 # Below warnings amqtt logs the contents of messages, and its handler does in one warning.
@@ -95,6 +96,7 @@ class _Reader(ReaderAdapter):
         self._packet_bytes_max = CONNECT_BYTES_MAX
         self._seconds_max: float | None = CONNECT_SECONDS_MAX
         self._waiting_messages: Callable[[], int] = lambda: 0
+        self._user = ""
 
     def admit(
         self,
@@ -106,13 +108,12 @@ class _Reader(ReaderAdapter):
         """From now on show amqtt the packets of this client, beginning with its CONNECT."""
         self._packet_bytes_max = packet_bytes_max
         self._waiting_messages = waiting_messages
+        self._user = connect.username or ""
         # MQTT 3.1.1, 3.1.2.10: silent for one and a half times the keep-alive is gone. amqtt
         # does not enforce it, so the will of a dead client would never be sent.
         self._seconds_max = 1.5 * connect.keep_alive or None
-        # amqtt is told no more than it needs: nothing outlives a connection, and no secret.
         connect.keep_alive = 0
-        connect.clean_session_flag = True
-        connect.password_flag = False
+        connect.password_flag = False  # amqtt would keep the password with the session
         self._unread = memoryview(connect.to_bytes())
 
     async def packet(self) -> bytes:
@@ -128,7 +129,8 @@ class _Reader(ReaderAdapter):
                     head += await self._stream.readexactly(1)
                 size = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(head[1:]))
                 if size > self._packet_bytes_max:
-                    self._note("packets_too_big", f"{size} bytes", level=logging.WARNING)
+                    detail = f"{self._user}, {size} bytes"
+                    self._note("packets_too_big", detail, level=logging.WARNING)
                     return b""
                 return head + await self._stream.readexactly(size)
         except (asyncio.IncompleteReadError, OSError):  # TimeoutError is an OSError
@@ -136,11 +138,14 @@ class _Reader(ReaderAdapter):
 
     async def read(self, n: int = -1) -> bytes:
         if n and not self._unread:
-            self._unread = memoryview(await self.packet())
-            if not self._unread:
-                # At the end amqtt cancels what it has just read, a DISCONNECT included; and an end
-                # before it is ready for one is missed, which leaves a connection that never ends.
+            packet = await self.packet()
+            if not packet or packet[0] >> 4 == _DISCONNECT:
+                # amqtt forgets at once what it has not done yet, and misses an end that comes
+                # before it is ready for one: then there is a will too many, or none.
                 await asyncio.sleep(END_SECONDS)
+                while self._waiting_messages():  # noqa: ASYNC110 - a queue of amqtt's
+                    await asyncio.sleep(END_SECONDS)
+            self._unread = memoryview(packet)
         data = bytes(self._unread[:n])
         self._unread = self._unread[n:]
         return data
@@ -152,7 +157,8 @@ class _Reader(ReaderAdapter):
 class _Writer(WriterAdapter):
     """The way to one client, which never makes the others wait."""
 
-    def __init__(self, writer: asyncio.StreamWriter, note: _Note) -> None:
+    def __init__(self, user: str, writer: asyncio.StreamWriter, note: _Note) -> None:
+        self._user = user
         self._writer = writer
         self._note = note
 
@@ -161,7 +167,7 @@ class _Writer(WriterAdapter):
         if unsent_bytes > UNSENT_BYTES_MAX and data[0] & _TYPE_AND_QOS == _PUBLISH_QOS_0:
             self._note("pushes_dropped")
         elif unsent_bytes > 2 * UNSENT_BYTES_MAX:
-            self._note("connections_dropped", "reads too slowly", level=logging.WARNING)
+            self._note("connections_dropped", f"{self._user} is slow", level=logging.WARNING)
             self._writer.transport.abort()
         elif not self._writer.is_closing():
             self._writer.write(data)
@@ -221,11 +227,15 @@ class _Broker(Broker):
         self._gate = gate
 
     async def add_subscription(self, subscription: tuple[str, int], session: Session) -> int:
-        filters: set[str] = session.attributes.setdefault("tallysync.filters", set())
-        filters.add(subscription[0])
-        if subscription[1] > _QOS_MAX or len(filters) > FILTERS_PER_CONNECTION_MAX:
+        topic_filter, qos = subscription
+        granted: set[str] = session.attributes.setdefault("tallysync.granted", set())
+        is_one_too_many = len(granted | {topic_filter}) > FILTERS_PER_CONNECTION_MAX
+        if qos > _QOS_MAX or is_one_too_many:
             return _FILTER_REFUSED
-        return await super().add_subscription(subscription, session)
+        answer = await super().add_subscription(subscription, session)
+        if answer != _FILTER_REFUSED:
+            granted.add(topic_filter)
+        return answer
 
     async def retain_message(
         self,
@@ -254,8 +264,31 @@ class _Broker(Broker):
         return session.delivered_message_queue.qsize() if session else 0
 
     async def forget(self, user: str) -> None:
-        """End the session of `user` at once: amqtt would come for it later, and hit the next."""
+        """End the session of `user` with its connection.
+
+        A session that outlives it would queue messages without bound, and amqtt, which looks for
+        sessions to end once a second, can hit the next one of the same client.
+        """
         await self._cleanup_session(user)
+
+
+class _RefusedError(Exception):
+    """This client may not connect; the code is CONNACK's."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+async def _connect_of(packet: bytes) -> ConnectPacket | None:
+    try:
+        connect = await ConnectPacket.from_stream(BufferReader(packet))
+    except (AMQTTError, CodecError, MQTTError, NoDataError):
+        return None
+    will_is_whole = connect.will_topic is not None and connect.will_qos <= _QOS_MAX
+    if connect.reserved_flag or (connect.will_flag and not will_is_whole):
+        return None
+    return connect
 
 
 class _Gate:
@@ -272,9 +305,10 @@ class _Gate:
     ) -> None:
         self.access = access
         self._rules = {
-            Action.PUBLISH: (access.may_publish, "publishes_refused"),
-            Action.SUBSCRIBE: (access.may_subscribe, "subscriptions_refused"),
-            Action.RECEIVE: (access.may_receive, "deliveries_refused"),
+            Action.PUBLISH: (access.may_publish, "publishes_refused", logging.INFO),
+            Action.SUBSCRIBE: (access.may_subscribe, "subscriptions_refused", logging.INFO),
+            # The gateway's own status is one, each time: `Topics.all_statuses` matches it.
+            Action.RECEIVE: (access.may_receive, "deliveries_refused", logging.DEBUG),
         }
         self.broker = _Broker(self)
         self._authenticate = authenticate
@@ -323,13 +357,15 @@ class _Gate:
         self, user: str, connect: ConnectPacket, reader: _Reader, writer: asyncio.StreamWriter
     ) -> None:
         payload_bytes = limits.ANSWER_BYTES_MAX if user == GATEWAY else limits.REQUEST_BYTES_MAX
-        reader.admit(
-            connect,
-            packet_bytes_max=payload_bytes + TOPIC_BYTES_MAX,
-            waiting_messages=lambda: self.broker.waiting_messages(user),
-        )
         try:
-            await self.broker.external_connected(reader, _Writer(writer, self._note), _LISTENER)
+            reader.admit(
+                connect,
+                packet_bytes_max=payload_bytes + TOPIC_BYTES_MAX,
+                waiting_messages=lambda: self.broker.waiting_messages(user),
+            )
+            await self.broker.external_connected(
+                reader, _Writer(user, writer, self._note), _LISTENER
+            )
         finally:
             await self.broker.forget(user)
             del self._online[user]
@@ -365,17 +401,18 @@ class _Gate:
                     self._connections[other].transport.abort()
                     await asyncio.wait({other})
         except TimeoutError:
-            self._online[user].cancel()
+            if (stuck := self._online.get(user)) is not None:
+                stuck.cancel()
             raise _RefusedError(_UNAVAILABLE, "its last connection does not end") from None
         self._online[user] = this
 
     def allows(self, session: Session, topic: str, action: Action) -> bool:
         """Whether the user of `session` may do that with `topic`."""
         user = session.username or ""
-        may, refusal = self._rules[action]
+        may, refusal, level = self._rules[action]
         allowed = may(user, topic)
         if not allowed:
-            self._note(refusal, f"{user}, {topic!a:.200}", level=logging.INFO)
+            self._note(refusal, f"{user}, {topic!a:.200}", level=level)
         return allowed
 
     async def close(self) -> None:
@@ -516,25 +553,6 @@ class EmbeddedBroker:
         # Not before: asyncio leaks a connection that it is accepting when its server closes.
         server.close()
         await asyncio.sleep(END_SECONDS)  # transports close their sockets in a later turn
-
-
-class _RefusedError(Exception):
-    """This client may not connect; the code is CONNACK's."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-
-
-async def _connect_of(packet: bytes) -> ConnectPacket | None:
-    try:
-        connect = await ConnectPacket.from_stream(BufferReader(packet))
-    except (AMQTTError, CodecError, MQTTError, NoDataError):
-        return None
-    will_is_whole = connect.will_topic is not None and connect.will_qos <= _QOS_MAX
-    if connect.reserved_flag or (connect.will_flag and not will_is_whole):
-        return None
-    return connect
 
 
 def _loopback(host: str) -> str:

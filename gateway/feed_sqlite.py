@@ -267,10 +267,17 @@ class SqliteTransaction:
         try:
             yield
         except BaseException:
-            self._db.execute(f"ROLLBACK TO {name}")
+            if not self.undone:
+                self._db.execute(f"ROLLBACK TO {name}")
             raise
         finally:
-            self._db.execute(f"RELEASE {name}")
+            if not self.undone:
+                self._db.execute(f"RELEASE {name}")
+
+    @property
+    def undone(self) -> bool:
+        """Whether SQLite gave up the whole transaction, as it does when the disk is full."""
+        return not self._db.in_transaction
 
     def add_device(self, device: Device, *, now: int) -> None:
         """Enrol a device. DeviceError if there is one of that id; NoSuchFeedError."""
@@ -319,36 +326,39 @@ class SqliteStore:
         self._readers: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         path.touch(mode=0o600)
-        self._writer = self._connect()
-        self._open()
+        self._writer = self._open()
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA busy_timeout = 5000")
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA busy_timeout = 5000")
+        except sqlite3.Error:
+            db.close()
+            raise
         return db
 
-    def _open(self) -> None:
+    def _open(self) -> sqlite3.Connection:
+        """The writing connection, to a file of this version."""
         try:
-            (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+            db = self._connect()
         except sqlite3.DatabaseError as error:
-            self._writer.close()
             raise FeedError(
                 f"{self._path} is not a state file of the gateway, or it is damaged ({error}):"
                 " put a backup in its place"
             ) from error
+        (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            self._writer.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;"
-            )
+            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;")
         elif version != STATE_VERSION:
-            self._writer.close()
+            db.close()
             raise FeedError(
                 f"{self._path} was written by another version of the gateway (state {version},"
                 f" and this one reads {STATE_VERSION}): upgrade the gateway"
             )
+        return db
 
     def _reader(self) -> sqlite3.Connection:
         db: sqlite3.Connection | None = getattr(self._local, "db", None)
@@ -403,8 +413,8 @@ class SqliteStore:
         )
         groups = itertools.groupby(found, key=lambda values: values[:3])
         return [
-            Device(*fields, tuple(row[3] for row in rows if row[3] is not None))
-            for fields, rows in groups
+            Device(device_id, secret_hash, generation, tuple(row[3] for row in rows if row[3]))
+            for (device_id, secret_hash, generation), rows in groups
         ]
 
     def device(self, device_id: str) -> Device | None:
@@ -421,4 +431,5 @@ class SqliteStore:
             " WHERE device = ? ORDER BY feed.name",
             (device_id,),
         )
-        return Device(device_id, *found, tuple(name for (name,) in feeds))
+        secret_hash, generation = found
+        return Device(device_id, secret_hash, generation, tuple(name for (name,) in feeds))

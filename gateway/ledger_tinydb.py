@@ -15,6 +15,7 @@ from tinydb.storages import Storage
 from gateway.ledger import Record
 from sync_protocol.errors import ProtocolError
 from sync_protocol.token_set import TokenSet
+from sync_protocol.tokens import Natural, Word32
 from sync_protocol.wire import Format
 
 _LOG: Final = logging.getLogger(__name__)
@@ -42,7 +43,10 @@ class AtomicJsonStorage(Storage):
             return None
         if len(data) > LEDGER_FILE_BYTES_MAX:
             raise ValueError(f"larger than {LEDGER_FILE_BYTES_MAX} bytes")
-        tables = json.loads(data)
+        try:
+            tables = json.loads(data)
+        except RecursionError:
+            raise ValueError("too deep") from None
         if not isinstance(tables, dict):
             raise ValueError("no tables in it")  # noqa: TRY004 - one error for all damage
         return tables
@@ -65,8 +69,8 @@ class _Document(BaseModel):
 
     generation: str
     feed: str
-    base: int
-    view_id: int
+    base: Natural
+    view_id: Word32
     form: Format
     epoch: str
     tokens: str

@@ -1,6 +1,6 @@
 """What a sync request is answered: exactly what is absent (docs/protocol.md, G1 to G5)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -12,10 +12,14 @@ from sync_protocol.messages import Answer, Change, Delta, Put, Remainder, Reques
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 
-# What a message needs beside contents, names and the token set.
+# What a message needs beside texts, contents and the token set, when its numbers are the largest.
 _ANSWER_OVERHEAD_BYTES: Final = 256
-_CHANGE_OVERHEAD_BYTES: Final = 96
+_CHANGE_OVERHEAD_BYTES: Final[Mapping[Format, int]] = {Format.CBOR: 72, Format.JSON: 184}
 _FLAG_OVERHEAD_BYTES: Final = 3
+# What an answer adds to the presented set: a range for the changes, and a token for each content
+# that is older than its change.
+_RANGE_BYTES: Final = 32
+_TOKEN_BYTES: Final = 8
 # A remainder of fewer bytes than this is not worth its head.
 _REMAINDER_BYTES_MIN: Final = 1024
 
@@ -123,8 +127,10 @@ class _Page:
         self._bounds = bounds
         asked = min(request.answer_bytes_max, bounds.answer_bytes_max)
         self._bytes_left = max(asked, limits.ANSWER_BYTES_MIN) - _ANSWER_OVERHEAD_BYTES
-        collection = request.collection
-        self._bytes_left -= self._as_sent(len(collection.tokens)) if collection else 0
+        self._token_bytes = _RANGE_BYTES
+        if request.collection is not None:
+            self._token_bytes += len(request.collection.tokens)
+        self._bytes_left -= self._as_sent(self._token_bytes)
         self._changes: list[Change] = []
         self._sent: list[tuple[str, int]] = []
         self._contents_sent: list[int] = []
@@ -179,13 +185,15 @@ class _Page:
         return None
 
     def _add(self, row: Row) -> bool:
+        if len(self._changes) == limits.ANSWER_CHANGES_MAX:
+            return False
         n = tokens.compress(row.seq, self._base)
         c = tokens.compress(row.c, self._base)
-        names = len(row.id.encode()) + len(row.folder.encode())
-        flags = sum(len(flag) + _FLAG_OVERHEAD_BYTES for flag in row.flags)
-        cost = _CHANGE_OVERHEAD_BYTES + self._as_sent(names + flags)
+        with_content = not row.deleted and c not in self._held
+        cost = self._cost(row)
         content_bytes = 0
-        if not row.deleted and c not in self._held:
+        if with_content:
+            cost += self._as_sent(_TOKEN_BYTES)
             whole = row.size <= self._bounds.inline_bytes_max
             content_bytes = row.size if whole else self._bounds.portion_bytes
         room = self._room(cost)
@@ -193,19 +201,26 @@ class _Page:
             if self._changes:
                 return False
             content_bytes = min(content_bytes, room)  # at least one change in every answer
-        if len(self._changes) == limits.ANSWER_CHANGES_MAX:
-            return False
         self._bytes_left -= cost + self._as_sent(content_bytes)
         self._sent.append((row.id, row.seq))
         if row.deleted:
             self._changes.append(Change(n=n, remove=row.id))
             return True
         content = None
-        if c not in self._held:
+        if with_content:
             content = self._snapshot.content(row.id, offset=0, bytes_max=content_bytes)
             self._contents_sent.append(c)
+            self._token_bytes += _TOKEN_BYTES
         self._changes.append(Change(n=n, put=put_of(row, content)))
         return True
+
+    def _cost(self, row: Row) -> int:
+        """How many bytes a change takes at most, without its content."""
+        cost = _CHANGE_OVERHEAD_BYTES[self._form] + self._text_bytes(row.id)
+        if not row.deleted:
+            cost += sum(self._text_bytes(it) for it in (row.kind, row.folder, row.media_type))
+            cost += sum(self._text_bytes(it) + _FLAG_OVERHEAD_BYTES for it in row.flags)
+        return cost
 
     def _remainders(self) -> Iterator[Remainder]:
         """The bytes after those that the device holds, of contents that are still current (G4)."""
@@ -215,11 +230,12 @@ class _Page:
                 continue
             # The device fetches this content by itself, so no change needs to carry it again.
             self._contents_sent.append(tokens.compress(row.c, self._base))
-            room = self._room(_CHANGE_OVERHEAD_BYTES + self._as_sent(len(row.id.encode())))
+            cost = _CHANGE_OVERHEAD_BYTES[self._form] + self._text_bytes(row.id)
+            room = self._room(cost)
             if room < _REMAINDER_BYTES_MIN or wanted.offset >= row.size:
                 continue
             content = self._snapshot.content(row.id, offset=wanted.offset, bytes_max=room)
-            self._bytes_left -= _CHANGE_OVERHEAD_BYTES + self._as_sent(len(row.id) + len(content))
+            self._bytes_left -= cost + self._as_sent(len(content))
             yield Remainder(id=row.id, digest=wanted.digest, offset=wanted.offset, content=content)
 
     def _new_set(self, head: int, pending: int | None) -> TokenSet:
@@ -232,7 +248,8 @@ class _Page:
         first = tokens.oldest(self._base) if pending is None else pending + 1
         new = self._held | TokenSet.span(first, head)
         new |= TokenSet.of(self._contents_sent)
-        return new.newest_within(limits.TOKEN_SET_BYTES_MAX)
+        room = self._token_bytes + self._room(0)
+        return new.newest_within(min(room, limits.TOKEN_SET_BYTES_MAX))
 
     def _room(self, cost: int) -> int:
         """How many bytes of content fit beside `cost`."""
@@ -240,8 +257,13 @@ class _Page:
         return left if self._form is Format.CBOR else left // 4 * 3
 
     def _as_sent(self, size_bytes: int) -> int:
-        """What that many bytes of names or content take on the wire: JSON has them in base64."""
+        """What that many bytes take on the wire: JSON has them in base64."""
         return size_bytes if self._form is Format.CBOR else -(-size_bytes // 3) * 4
+
+    def _text_bytes(self, text: str) -> int:
+        """What a text takes on the wire: JSON escapes two of the characters that it may have."""
+        escapes = 0 if self._form is Format.CBOR else text.count('"') + text.count("\\")
+        return len(text.encode()) + escapes
 
 
 def put_of(row: Row, content: bytes | None) -> Put:

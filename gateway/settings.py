@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from annotated_types import Ge, Le
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -13,7 +13,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from gateway import data_dir
+from gateway.data_dir import default_data_dir
 from sync_protocol import limits
 from sync_protocol.topics import PREFIX_DEFAULT
 
@@ -23,6 +23,7 @@ BROKER_PORT_DEFAULT: Final = 21883
 API_PORT_DEFAULT: Final = 21880
 
 Port = Annotated[int, Ge(0), Le(65_535)]
+HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
 class SettingsError(ValueError):
@@ -36,8 +37,8 @@ class Settings(BaseSettings):
         env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, toml_file=None
     )
 
-    data_dir: Path = Field(
-        default_factory=data_dir.default,
+    data_dir: HomePath = Field(
+        default_factory=default_data_dir,
         description="where feeds, devices and the ledger are kept",
     )
     broker_host: str | None = Field(
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
         default=BROKER_PORT_DEFAULT, description="its port, or that of the embedded broker"
     )
     broker_user: str = Field(default="gateway", description="the gateway's account there")
-    broker_password_file: Path | None = Field(
+    broker_password_file: HomePath | None = Field(
         default=None, description="a file that holds that account's password"
     )
     broker_keepalive_s: Annotated[int, Ge(5), Le(3600)] = 30
@@ -96,8 +97,10 @@ def load(path: Path | None = None, **overrides: object) -> Settings:
         raise SettingsError(f"there is no settings file {path}")
     try:
         return FromFile(**values)  # type: ignore[arg-type]  # pydantic checks them
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])

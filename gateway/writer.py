@@ -16,6 +16,7 @@ T = TypeVar("T")
 QUEUE_JOBS_MAX: Final = 1_000
 BATCH_JOBS_MAX: Final = 200
 SUBMIT_WAIT_S_MAX: Final = 30.0
+_CLOSING: Final = "the gateway is shutting down: try again when it runs"
 
 
 class WriterClosedError(RuntimeError):
@@ -52,6 +53,7 @@ class Writer:
             self._closing.set()
             self._jobs.put(None)
         self._thread.join()
+        self._refuse_left_over()
 
     def submit(self, work: Callable[[SqliteTransaction], T]) -> Future[T]:
         """Have `work` done in a transaction; the future is done once that is durable.
@@ -63,12 +65,24 @@ class Writer:
         """
         future: Future[T] = Future()
         if self._closing.is_set():
-            raise WriterClosedError("the gateway is shutting down: try again when it runs")
+            raise WriterClosedError(_CLOSING)
         try:
             self._jobs.put(_Job(work, future), timeout=SUBMIT_WAIT_S_MAX)
         except queue.Full:
             raise WriterClosedError("the disk does not keep up: try again later") from None
+        if self._closing.is_set() and not self._thread.is_alive():
+            self._refuse_left_over()  # it was closed between the look and the put
         return future
+
+    def _refuse_left_over(self) -> None:
+        """Tell those whose work came too late for the thread; nobody must wait for ever."""
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return
+            if job is not None:
+                job.future.set_exception(WriterClosedError(_CLOSING))
 
     def _run(self) -> None:
         closing = False
@@ -85,7 +99,8 @@ class Writer:
                     closing = True
                 else:
                     batch.append(job)
-            if batch:
+            # From here on a future can no longer be cancelled under our hands.
+            if batch := [job for job in batch if job.future.set_running_or_notify_cancel()]:
                 self._write(batch)
 
     def _write(self, batch: Sequence[_Job]) -> None:
@@ -111,5 +126,7 @@ class Writer:
         try:
             with transaction.savepoint():
                 return job, job.work(transaction), None
-        except Exception as error:  # noqa: BLE001 - it belongs to who handed the work in
+        except Exception as error:
+            if transaction.undone:
+                raise  # the work of the others is gone with it
             return job, None, error

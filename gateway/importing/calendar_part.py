@@ -1,6 +1,6 @@
 """Reads the few properties of a calendar's component that decide where it belongs."""
 
-import functools
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -56,7 +56,8 @@ def read_part(content: bytes, component: Component, calendar: Calendar) -> Part:
         uid=uid.value or None if uid else None,
         recurrence=recurrence.value + recurrence.parameters if recurrence else b"",
         date=dates.calendar_date(moment.value, moment.parameter(_TZID)) if moment else None,
-        zone_names=zone_names,
+        # Nearly all parts refer to the same zone: one tuple is enough for them.
+        zone_names=calendar.zone_names.setdefault(zone_names, zone_names),
     )
 
 
@@ -83,18 +84,13 @@ def _read(component: bytes) -> tuple[dict[bytes, Property], tuple[bytes, ...]]:
             depth -= 1
         elif depth == 1:
             properties.setdefault(property_.name, property_)
-    return properties, _shared(tuple(zone_names))
-
-
-@functools.lru_cache(maxsize=256)
-def _shared(zone_names: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """The same object for equal names: nearly all components of a file refer to the same zone."""
-    return zone_names
+    return properties, tuple(zone_names)
 
 
 def _properties(component: bytes) -> Iterator[Property]:
     """All properties that may be of interest, and some that are not."""
-    for group in content_lines.content_lines(component.splitlines(keepends=True)):
+    lines = content_lines.physical_lines(io.BytesIO(component))
+    for group in content_lines.content_lines(lines):
         line = group[0].upper()
         if line[:3] in _BEGINNINGS or len(group) > 1 or _TZID in line:
             property_ = content_lines.parsed(content_lines.unfolded(group))

@@ -44,7 +44,8 @@ class Calendar:
         begin: its BEGIN line; empty if there is none.
         header: the lines from there to its first component.
         components: in it, in order.
-        zones: its VTIMEZONEs by their TZID, for whoever has read them.
+        zones: its VTIMEZONEs by their TZID; filled by whoever reads the components.
+        zone_names: the TZIDs that its components refer to, every combination once; filled likewise.
     """
 
     line: int
@@ -52,6 +53,7 @@ class Calendar:
     header: list[bytes] = field(default_factory=list)
     components: list[Component] = field(default_factory=list)
     zones: dict[bytes, Component] = field(default_factory=dict)
+    zone_names: dict[tuple[bytes, ...], tuple[bytes, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class CalendarScanner:
 
     Attributes:
         calendars: found so far, with what is in them.
-        components_count: of all of them.
+        components_count: of all of them, themselves included.
     """
 
     def __init__(self) -> None:
@@ -116,6 +118,7 @@ class CalendarScanner:
         if name == _CALENDAR:
             if self._calendar is not None:
                 yield _not_closed(self._calendar)
+            self.components_count += 1
             self._calendar = Calendar(number, bare)
             self.calendars.append(self._calendar)
         else:
@@ -131,7 +134,7 @@ class CalendarScanner:
             if name == component.name:
                 self._close(component, end)
                 return
-            if name != _CALENDAR or self._calendar is None:
+            if name != _CALENDAR:
                 return
             yield self._cut_off(component)
         if name == _CALENDAR and self._calendar is not None:

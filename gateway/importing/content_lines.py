@@ -11,6 +11,8 @@ CHUNK_BYTES: Final = 64 * limits.KIB
 _LONG_LINE_CHUNK_BYTES: Final = 1 * limits.MIB
 # A photo may be one line of base64, so the only bound on a line is the one on an item.
 LINE_BYTES_MAX: Final = limits.CONTENT_BYTES_MAX
+# All that is read from a content line is far shorter than this; photos need not be unfolded.
+FOLDS_MAX: Final = 1_000
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -69,7 +71,8 @@ def content_lines(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
 
     A line that begins with a blank continues the one before; so does any line after a soft line
     break of quoted-printable text (vCard 2.1, section 2.1.3). Blank lines are nothing, not even
-    between a line and its continuation: there are calendars like that.
+    between a line and its continuation: there are calendars like that. Of a content line of more
+    than `FOLDS_MAX` lines the rest is dropped.
     """
     group: list[bytes] = []
     soft_break = False
@@ -79,7 +82,8 @@ def content_lines(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
             soft_break = False
             continue
         if group and (soft_break or text[0] in b" \t"):
-            group.append(line)
+            if len(group) < FOLDS_MAX:
+                group.append(line)
         else:
             if group:
                 yield group

@@ -1,5 +1,6 @@
 """Takes the contacts out of a `.vcf` file, holding one card at a time."""
 
+import io
 import itertools
 from collections.abc import Iterator
 from typing import Final, assert_never
@@ -100,7 +101,8 @@ def uid(card: Card) -> bytes | None:
 
 def _uid_of_odd_card(content: bytes) -> bytes | None:
     depth = 0
-    for group in content_lines.content_lines(content.splitlines(keepends=True)):
+    lines = content_lines.physical_lines(io.BytesIO(content))
+    for group in content_lines.content_lines(lines):
         property_ = content_lines.parsed(content_lines.unfolded(group))
         if property_ is None:
             continue

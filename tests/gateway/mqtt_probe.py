@@ -95,6 +95,9 @@ class Probe:
         self._client.subscribe([(topic_filter, qos) for topic_filter in filters])
         return self._subacks.get(timeout=PATIENCE_SECONDS)
 
+    def unsubscribe(self, topic_filter: str) -> None:
+        self._client.unsubscribe(topic_filter)
+
     def publish(
         self, topic: str, payload: bytes = b"", *, qos: int = 1, retain: bool = False
     ) -> None:
@@ -196,17 +199,24 @@ class Raw:
             data += more
         return data
 
+    def end_sending(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
     def login(self, user: str, password: str, *, keepalive: int = 0, will: str = "") -> None:
-        """Connect, with a last will of no payload on the topic `will`, if any."""
-        flags = 0b1100_0010 | (0b100 if will else 0)
-        fields = [user, *([will, ""] if will else []), user, password]
-        body = b"\0\4MQTT\4" + bytes([flags]) + keepalive.to_bytes(2, "big")
-        self.send(packet(0x10, body + b"".join(text(field) for field in fields)))
-        assert self.receive(4) == b"\x20\x02\x00\x00"
+        self.send(connect(user, password, keepalive=keepalive, will=will))
+        assert self.receive(4) == b"\x20\x02\0\0"
 
     def subscribe(self, topic_filter: str, qos: int = 0) -> None:
         self.send(packet(0x82, b"\0\1" + text(topic_filter) + bytes([qos])))
         assert self.receive(5) == b"\x90\x03\0\1" + bytes([qos])
+
+
+def connect(user: str, password: str, *, keepalive: int = 0, will: str = "") -> bytes:
+    """A CONNECT, with a last will without payload on the topic `will`, if any."""
+    flags = 0b1100_0010 | (0b100 if will else 0)
+    fields = [user, *([will, ""] if will else []), user, password]
+    body = b"\0\4MQTT\4" + bytes([flags]) + keepalive.to_bytes(2, "big")
+    return packet(0x10, body + b"".join(text(field) for field in fields))
 
 
 def text(value: str) -> bytes:

@@ -1,6 +1,7 @@
 """The embedded broker, attacked over real sockets."""
 
 import contextlib
+import itertools
 import logging
 import random
 import threading
@@ -22,6 +23,7 @@ from tests.gateway.mqtt_probe import (
     Probe,
     Raw,
     Will,
+    connect,
     packet,
     text,
 )
@@ -371,6 +373,30 @@ class TestWill:
             assert gateway.hear() == Heard(STATUS, b"")
             assert phone.receive(1) == b""
 
+    def test_is_sent_when_a_client_vanishes_at_once(self, broker: EmbeddedBroker) -> None:
+        with enter(broker, "gateway") as gateway:
+            gateway.subscribe(STATUSES)
+            for _ in range(10):
+                with Raw(broker.port) as phone:
+                    phone.send(connect("phone", password_of("phone"), will=STATUS))
+                assert gateway.hear() == Heard(STATUS, b"")
+
+    def test_is_not_sent_when_a_client_says_all_in_one_breath(self, broker: EmbeddedBroker) -> None:
+        login = connect("phone", password_of("phone"), will=STATUS)
+        goodbye = packet(0xE0, b"")
+        with enter(broker, "gateway") as gateway:
+            gateway.subscribe(REQUESTS, STATUSES)
+            for _ in range(10):
+                with Raw(broker.port) as phone:
+                    phone.send(login + 3 * packet(0x30, text(REQUEST) + b"request") + goodbye)
+                    phone.end_sending()
+                    assert phone.receive(5) == b"\x20\x02\0\0"
+                for _ in range(3):
+                    assert gateway.hear() == Heard(REQUEST, b"request")
+            with enter(broker, "phone") as probe:
+                probe.publish(STATUS, b"end")
+            assert gateway.hear_until(b"end") == []
+
     def test_is_not_sent_when_a_client_says_goodbye(self, broker: EmbeddedBroker) -> None:
         with enter(broker, "gateway") as gateway:
             gateway.subscribe(STATUSES)
@@ -427,6 +453,42 @@ class TestTraffic:
             phone.subscribe("sync/v1/phone/+/notify", qos=0)
             gateway.publish_many((NOTIFY, str(number).encode()) for number in numbers)
             assert [int(phone.hear().payload) for _ in numbers] == list(numbers)
+
+    def test_reaches_all_while_subscriptions_come_and_go(self, broker: EmbeddedBroker) -> None:
+        statuses = [f"online for {number} s".encode() for number in range(300)]
+        over = threading.Event()
+
+        def subscribe_and_unsubscribe(tablet: Probe) -> None:
+            for number in itertools.cycle(range(100)):
+                tablet.subscribe(f"sync/v1/tablet/feed-{number}/notify")
+                tablet.unsubscribe(f"sync/v1/tablet/feed-{number}/notify")
+                if over.is_set():
+                    break
+
+        with (
+            enter(broker, "gateway") as gateway,
+            enter(broker, "phone") as phone,
+            enter(broker, "tablet") as tablet,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            gateway.subscribe(STATUSES)
+            phone.subscribe(GATEWAY_STATUS)
+            churn = pool.submit(subscribe_and_unsubscribe, tablet)
+            try:
+                for status in statuses:
+                    gateway.publish(GATEWAY_STATUS, status)
+                assert [phone.hear().payload for _ in statuses] == statuses
+            finally:
+                over.set()
+            churn.result()
+
+    def test_before_a_goodbye_arrives(self, broker: EmbeddedBroker) -> None:
+        payloads = [f"{number}".encode() for number in range(300)]
+        with enter(broker, "gateway") as gateway:
+            gateway.subscribe(REQUESTS)
+            with enter(broker, "phone") as phone:
+                phone.publish_many((REQUEST, payload) for payload in payloads)
+            assert [gateway.hear().payload for _ in payloads] == payloads
 
     def test_goes_on_when_a_subscriber_does_not_read(
         self, broker: EmbeddedBroker, events: Events
@@ -644,8 +706,7 @@ class TestStop:
 
         broker = make_broker(authenticate=check)
         with broker, Raw(broker.port) as phone:
-            flags = b"\0\4MQTT\4\xc2\0\0"
-            phone.send(packet(0x10, flags + text("phone") + text("phone") + text("secret")))
+            phone.send(connect("phone", "secret"))
             assert asked.wait(PATIENCE_SECONDS)
             broker.stop()
             assert not [t for t in threading.enumerate() if t.name == "mqtt-broker"]

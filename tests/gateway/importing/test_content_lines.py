@@ -89,6 +89,13 @@ def test_a_fold_within_a_character_is_mended() -> None:
     assert _unfolded("SUMMARY:\u00e4".encode()[:-1] + b"\r\n \xa4") == ["SUMMARY:\u00e4".encode()]
 
 
+def test_a_content_line_of_very_many_lines_is_cut() -> None:
+    lines = [b"PHOTO:", *[b" x"] * 2_000, b"UID:a"]
+    photo, uid = content_lines.content_lines(lines)
+    assert len(photo) == content_lines.FOLDS_MAX
+    assert uid == [b"UID:a"]
+
+
 def test_soft_breaks_agree_with_content_lines() -> None:
     lines = [b"N;QUOTED-PRINTABLE:a=\n", b"END:VCARD=\n", b"b\n", b"PHOTO:c=\n", b"d\n"]
     soft_breaks = SoftBreaks()

@@ -1,0 +1,62 @@
+"""The command ``gateway``: which commands there are, and how their errors end."""
+
+import sys
+from collections.abc import Sequence
+from typing import Final, cast
+
+import typer
+
+from gateway.api_errors import ApiError, NoAnswerError, NoGatewayError
+from gateway.cli import demo, devices, export, feeds, import_command, items, run, status
+from gateway.cli.common import EXIT_CODES, EXIT_FAILED, EXIT_NO_GATEWAY, EXIT_USAGE, CommandError
+
+# The class of all wrong usage is private in typer, and this one of its subclasses is not.
+_UsageError: Final = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+
+app: Final = typer.Typer(
+    help="Keeps contacts, calendars, tasks and mail for devices, and syncs them over MQTT.",
+    epilog=EXIT_CODES,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.add_typer(feeds.app, name="feed")
+app.command("import")(import_command.import_files)
+app.command("export")(export.export)
+app.command("put")(items.put)
+app.command("delete")(items.delete)
+app.command("items")(items.items)
+app.add_typer(devices.app, name="device")
+app.command("status")(status.status)
+app.command("demo")(demo.demo)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what can be expected to fail ends in one line and an exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # An id in a script that this terminal cannot show is no reason to fail.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams
+    sys.exit(_run((sys.argv[1:] if arguments is None else arguments) or ["--help"]))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        result = app(arguments, prog_name="gateway", standalone_mode=False)
+    except _UsageError as error:
+        path = getattr(getattr(error, "ctx", None), "command_path", "gateway")
+        message = error.format_message().rstrip(".")
+        return _failed(f"{message}. '{path} --help' says more.", EXIT_USAGE)
+    except typer.Abort:
+        return _failed("stopped", EXIT_FAILED)
+    except NoGatewayError as error:
+        return _failed(str(error), EXIT_NO_GATEWAY)
+    except (ApiError, NoAnswerError, CommandError) as error:
+        return _failed(str(error), EXIT_FAILED)
+    return result if isinstance(result, int) else 0
+
+
+def _failed(message: str, code: int) -> int:
+    typer.echo(f"error: {message}", err=True)
+    return code

@@ -1,0 +1,53 @@
+"""``gateway demo``: gateway, broker and devices in one process, over a bad link."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from gateway.cli.common import AsJson, CommandError
+
+DEVICES_MAX: Final = 50
+CHANGES_MAX: Final = 100_000
+
+
+def demo(
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Files to import instead of the sample."),
+    ] = None,
+    devices: Annotated[
+        int, typer.Option(min=1, max=DEVICES_MAX, help="How many devices take part.")
+    ] = 5,
+    loss: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of notifications that get lost.")
+    ] = 0.3,
+    away: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the time that devices are away.")
+    ] = 0.2,
+    changes: Annotated[
+        int, typer.Option(min=0, max=CHANGES_MAX, help="How many items change.")
+    ] = 500,
+    seed: Annotated[int, typer.Option(help="The same seed, the same run.")] = 1,
+    as_json: AsJson = False,
+) -> int:
+    """Show the whole in one go: import, change, lose, sync, compare.
+
+    Needs no gateway, and leaves nothing behind.
+    """
+    from gateway.demo.main import DemoError, demo_command  # noqa: PLC0415 - heavy
+    from gateway.run import RunError  # noqa: PLC0415 - heavy
+
+    try:
+        return demo_command(
+            data,
+            devices=devices,
+            loss=loss,
+            away=away,
+            changes=changes,
+            seed=seed,
+            as_json=as_json,
+        )
+    except (DemoError, RunError) as error:
+        raise CommandError(str(error)) from error

@@ -1,0 +1,106 @@
+"""``gateway device``: the devices."""
+
+from typing import Annotated, Final
+
+import typer
+
+from gateway.cli import common
+from gateway.cli.common import AsJson, DataDir
+
+app: Final = typer.Typer(help="Add, list, show and remove devices.")
+
+DeviceArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the device.")]
+Feeds = Annotated[
+    list[str], typer.Option("--feed", metavar="FEED", help="A feed it may hold; can be repeated.")
+]
+
+
+def agent_line(device: str, feeds: tuple[str, ...], broker: str) -> str:
+    """The command that runs the agent on the device."""
+    chosen = " ".join(f"--feed {feed}" for feed in feeds)
+    return f"device-agent run --id {device} {chosen} --broker {broker} --data ~/tallysync-{device}"
+
+
+@app.command("add")
+def add(
+    device: DeviceArgument, feed: Feeds, *, data: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Enrol a device, and print its password and the line to run on it.
+
+    The password is shown this once: the gateway keeps only a hash of it.
+    """
+    with common.client(data) as client:
+        enrolled = client.add_device(device, feed)
+        broker = client.announced.broker
+    line = agent_line(enrolled.id, enrolled.feeds, f"{broker.host}:{broker.port}")
+    if as_json:
+        common.show_json({**enrolled.model_dump(), "command": line})
+        return
+    typer.echo(f"The device {enrolled.id} is enrolled. Its password, shown this once:\n")
+    typer.echo(f"  {enrolled.credential}\n")
+    typer.echo("Run on the device:\n")
+    typer.echo(f"  {line}\n")
+    typer.echo("It asks for the password, or reads it from a file: --password-file FILE.")
+    if broker.host in ("127.0.0.1", "localhost", "::1"):
+        typer.echo("This broker serves agents on this machine only.")
+
+
+@app.command("list")
+def list_(*, data: DataDir = None, as_json: AsJson = False) -> None:
+    """List the devices."""
+    with common.client(data) as client:
+        devices = client.devices()
+    if as_json:
+        common.show_json([device.model_dump() for device in devices])
+    elif not devices:
+        typer.echo("There is no device yet. 'gateway device add ID --feed FEED' enrols one.")
+    else:
+        common.show_table(
+            [
+                {
+                    "device": device.id,
+                    "online": "yes" if device.online else "no",
+                    "feeds": ", ".join(replica.feed for replica in device.replicas),
+                    "last sync": common.time_text(
+                        max(
+                            (r.synced_at for r in device.replicas if r.synced_at is not None),
+                            default=None,
+                        )
+                    ),
+                }
+                for device in devices
+            ]
+        )
+
+
+@app.command("show")
+def show(device: DeviceArgument, *, data: DataDir = None, as_json: AsJson = False) -> None:
+    """Show one device and its copies of feeds."""
+    with common.client(data) as client:
+        found = client.device(device)
+    if as_json:
+        common.show_json(found.model_dump())
+        return
+    typer.echo(f"{found.id} is {'online' if found.online else 'offline'}.")
+    if not found.replicas:
+        typer.echo("Its feeds were removed. Remove it, and add it again with others.")
+        return
+    common.show_table(
+        [
+            {
+                "feed": replica.feed,
+                "last sync": common.time_text(replica.synced_at),
+                "changes behind": "all" if replica.behind is None else replica.behind,
+            }
+            for replica in found.replicas
+        ],
+        right=["changes behind"],
+    )
+
+
+@app.command("remove")
+def remove(device: DeviceArgument, data: DataDir = None) -> None:
+    """Take a device away, with its password."""
+    with common.client(data) as client:
+        client.remove_device(device)
+    typer.echo(f"The device {device} was removed. Its password is worth nothing any more.")

@@ -1,0 +1,182 @@
+"""``gateway import``: items from files and folders."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import common
+from gateway.cli.common import EXIT_FAILED, AsJson, DataDir, FeedArgument
+
+if TYPE_CHECKING:
+    from gateway.cli.importer import FileReport, Importer
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of all files together, as it is printed with --json."""
+
+    feed: str
+    files: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    left: int = 0
+    deleted: int | None = None
+    mirror_held: str | None = None
+    missing: list[str] = field(default_factory=list)
+    reports: list[dict[str, object]] = field(default_factory=list)
+
+    def add(self, report: "FileReport") -> None:
+        """Count one file."""
+        self.files += 1
+        self.new += report.new
+        self.changed += report.changed
+        self.unchanged += report.unchanged
+        self.left += report.left_count
+
+    def text(self) -> str:
+        """In one line."""
+        deleted = "" if self.deleted is None else f", {self.deleted:,} deleted"
+        return (
+            f"{common.count_text(self.files, 'file')}: {self.new:,} new, {self.changed:,} changed,"
+            f" {self.unchanged:,} unchanged{deleted}; {self.left:,} left"
+        )
+
+
+def import_files(
+    feed: FeedArgument,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", help="Files .vcf, .ics and .eml, and folders of them."),
+    ],
+    *,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Delete what the feed holds and PATH... does not.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Let --mirror delete even most of the feed.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell of all files, not only of what is left.")
+    ] = False,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """Take contacts, calendars and mails from files, byte for byte.
+
+    The same again changes nothing. A file that cannot be read is told of, and left.
+    """
+    from gateway.cli.importer import Importer  # noqa: PLC0415 - heavy
+
+    summary = Summary(feed, missing=[str(path) for path in paths if not _is_there(path)])
+    shows_progress = sys.stdout.isatty() and not as_json
+    with common.client(data) as client:
+        next(client.items(feed, page_items=1), None)  # an unknown feed is told before all else
+        with _progress(paths, shown=shows_progress) as (advance, say):
+            importer = Importer(client, feed, progress=advance)
+            try:
+                for report in importer.run(paths):
+                    summary.add(report)
+                    if not (report.left_count or verbose):
+                        continue
+                    if as_json:
+                        summary.reports.append(_as_json(report))
+                    else:
+                        say(_as_text(report))
+            finally:
+                interrupted = sys.exc_info()[0] is not None
+                if interrupted and not as_json:
+                    say(f"Not finished; {summary.text()}. The same import again goes on.")
+        if mirror:
+            _mirror(importer, summary, confirmed=yes)
+    _show(summary, as_json=as_json)
+    return EXIT_FAILED if summary.missing or summary.mirror_held else 0
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True  # and told of as what cannot be read
+    return True
+
+
+def _mirror(importer: "Importer", summary: Summary, *, confirmed: bool) -> None:
+    from gateway.cli.importer import MirrorHeldError  # noqa: PLC0415 - heavy
+
+    try:
+        summary.deleted = importer.mirror(confirmed=confirmed)
+    except MirrorHeldError as error:
+        summary.mirror_held = str(error)
+
+
+def _show(summary: Summary, *, as_json: bool) -> None:
+    if as_json:
+        shown = {name: getattr(summary, name) for name in Summary.__slots__}
+        common.show_json(shown)
+    else:
+        typer.echo(f"{summary.text()}.")
+    for path in summary.missing:
+        typer.echo(f"error: there is no {path}", err=True)
+    if summary.mirror_held:
+        typer.echo(f"error: nothing was deleted: {summary.mirror_held}", err=True)
+
+
+def _as_text(report: "FileReport") -> str:
+    lines = []
+    if report.taken or not report.left_count:
+        counts = {"new": report.new, "changed": report.changed, "unchanged": report.unchanged}
+        taken = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        lines.append(f"took  {report.where}: {taken}")
+    lines += [f"left  {left.where}: {left.reason}" for left in report.left]
+    more = report.left_count - len(report.left)
+    if more:
+        lines.append(f"left  {report.where}: {more:,} more")
+    return "\n".join(lines)
+
+
+def _as_json(report: "FileReport") -> dict[str, object]:
+    return {
+        "file": report.where,
+        "new": report.new,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "left": report.left_count,
+        "reasons": [{"where": left.where, "reason": left.reason} for left in report.left],
+    }
+
+
+@contextlib.contextmanager
+def _progress(
+    paths: Sequence[Path], *, shown: bool
+) -> Iterator[tuple[Callable[[int], object], Callable[[str], object]]]:
+    """How to tell that bytes were read, and how to print beside the bar that shows it."""
+    if not shown:
+        yield (lambda _: None), typer.echo
+        return
+
+    from rich import progress as rich_progress  # noqa: PLC0415 - only on a terminal
+
+    from gateway.importing.found import Left  # noqa: PLC0415 - heavy
+    from gateway.importing.sources import source_files  # noqa: PLC0415
+
+    total = sum(found.size_bytes for found in source_files(paths) if not isinstance(found, Left))
+    columns = (
+        rich_progress.TextColumn("importing"),
+        rich_progress.BarColumn(bar_width=None),
+        rich_progress.DownloadColumn(),
+        rich_progress.TimeRemainingColumn(compact=True),
+    )
+    with rich_progress.Progress(*columns, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield (
+            lambda read_bytes: bar.advance(task, read_bytes),
+            lambda text: bar.console.print(text, markup=False, highlight=False, soft_wrap=True),
+        )

@@ -1,0 +1,98 @@
+"""``gateway run``: the gateway, until a signal ends it."""
+
+import logging
+import shlex
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from gateway.cli.common import CommandError, DataDir
+
+if TYPE_CHECKING:
+    from gateway.run import Running
+    from gateway.settings import Settings
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run(
+    *,
+    data: DataDir = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Settings, as in config/gateway.toml."),
+    ] = None,
+    broker_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, metavar="PORT", help="Port of the MQTT broker, 0 for a free one."
+        ),
+    ] = None,
+    api_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, metavar="PORT", help="Port of the HTTP API, 0 for a free one."
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log more than warnings.")
+    ] = False,
+) -> None:
+    """Run the gateway until Ctrl-C or SIGTERM.
+
+    Without settings it brings its own MQTT broker, which serves this machine only.
+    """
+    # Blocked before any thread begins, so that they all leave the signals to `sigwait`. One that
+    # comes while the gateway starts or stops waits until that is done.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    from gateway import run as gateway_run  # noqa: PLC0415 - heavy
+    from gateway import settings as gateway_settings  # noqa: PLC0415 - heavy
+
+    _log_to_stderr(verbose=verbose)
+    try:
+        settings = gateway_settings.load(
+            config, data_dir=data, broker_port=broker_port, api_port=api_port
+        )
+        with gateway_run.running(settings) as running:
+            typer.echo(_greeting(settings, running, data_option=data))
+            signal.sigwait(_SIGNALS)
+            typer.echo("Stopping: what was taken in is still sent.")
+    except (gateway_settings.SettingsError, gateway_run.RunError) as error:
+        raise CommandError(str(error)) from error
+    typer.echo("Stopped.")
+
+
+def _log_to_stderr(*, verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    if verbose:
+        logging.getLogger("gateway").setLevel(logging.INFO)
+
+
+def _greeting(settings: "Settings", running: "Running", *, data_option: Path | None) -> str:
+    option = f" --data {shlex.quote(str(data_option))}" if data_option else ""
+    broker = f"{running.broker_host}:{running.broker_port}"
+    if running.embedded:
+        broker += " (embedded, for this machine only)"
+    elif not running.connected:
+        (problem, *_) = running.service.problems() or ("now it does",)
+        broker += f"\n               does not answer yet: {problem}"
+    lines = [
+        f"The gateway runs with {settings.data_dir}",
+        f"  MQTT broker  {broker}",
+        f"  HTTP API     {running.api_url} (its token is in api.json there)",
+        "",
+        "In another terminal:",
+    ]
+    if running.service.feeds():
+        lines.append(f"  gateway status{option}")
+    else:
+        lines += [
+            f"  gateway feed add contacts{option}",
+            f"  gateway import contacts PATH...{option}",
+            f"  gateway device add phone --feed contacts{option}",
+        ]
+    return "\n".join([*lines, "", "Ctrl-C stops it."])

@@ -1,0 +1,578 @@
+"""The rules of the protocol on the device, one by one: D1 to D6, Q1, Q2, A1 to A5."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from device_agent import replica as replica_module
+from device_agent.replica import (
+    AnswerFate,
+    AnswerResult,
+    Event,
+    Happened,
+    PushResult,
+    Replica,
+)
+from device_agent.store import HeldItem, ReplicaState, ReplicaStore
+from device_agent.store_memory import MemoryReplicaStore
+from device_agent.store_sqlite import AgentFile
+from sync_protocol import limits
+from sync_protocol.messages import Answer, Remainder, Request
+from sync_protocol.token_set import TokenSet
+from tests.device_agent.builders import (
+    BASE,
+    EPOCH,
+    LINEAGE,
+    OTHER_EPOCH,
+    change,
+    delta,
+    digest,
+    push,
+    put,
+    refused,
+    void,
+)
+
+VIEW_ID = 99
+FIRST = 1 - BASE
+ANSWER_BYTES_MAX = 50_000
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ReplicaStore]:
+    if request.param == "memory":
+        yield MemoryReplicaStore()
+        return
+    file = AgentFile(tmp_path / "agent.sqlite3")
+    yield file.replica("feed")
+    file.close()
+
+
+class Device:
+    """A replica and how tests talk to it."""
+
+    def __init__(self, store: ReplicaStore) -> None:
+        self.store = store
+        self.ids = (number.to_bytes(8) for number in itertools.count(1))
+        self.replica = Replica(store, make_view_id=lambda: VIEW_ID)
+
+    def ask(self) -> Request:
+        return self.replica.request(next(self.ids), answer_bytes_max=ANSWER_BYTES_MAX)
+
+    def sync(self, make_answer: Callable[[bytes], Answer]) -> AnswerResult:
+        return self.replica.on_answer(make_answer(self.ask().id))
+
+    def filled(self, head: int = 5) -> "Device":
+        """Synced when the feed, without items, was at `head`."""
+        assert self.sync(lambda request: delta(request, head=head)).fate is AnswerFate.TAKEN
+        return self
+
+    def item(self, item_id: str) -> HeldItem:
+        item = self.store.item(item_id)
+        assert item is not None
+        return item
+
+    def content(self, item_id: str) -> bytes:
+        return b"".join(self.store.content(item_id))
+
+    @property
+    def held(self) -> TokenSet:
+        collection = self.replica.state.collection
+        assert collection is not None
+        return collection.held
+
+    @property
+    def asof(self) -> int:
+        collection = self.replica.state.collection
+        assert collection is not None
+        return collection.asof
+
+
+@pytest.fixture
+def device(store: ReplicaStore) -> Device:
+    return Device(store)
+
+
+def remainder(item_id: str, content: bytes, offset: int, end: int | None = None) -> Remainder:
+    return Remainder(id=item_id, digest=digest(content), offset=offset, content=content[offset:end])
+
+
+class TestPush:
+    def test_d1_without_a_collection_it_means_nothing(self, device: Device) -> None:
+        assert device.replica.on_push(push(1, put("a", b"A"))) == (PushResult.STRANGE, ())
+        assert device.store.item("a") is None
+
+    def test_d1_of_another_lineage_means_nothing(self, device: Device) -> None:
+        device.filled()
+        strange = push(6, put("a", b"A"), lineage=LINEAGE + 1)
+        assert device.replica.on_push(strange) == (PushResult.STRANGE, ())
+        assert device.store.item("a") is None
+        assert 6 not in device.held
+
+    def test_d1_up_to_the_floor_is_older_than_the_items(self, device: Device) -> None:
+        # The items are of head 5, though the set has a hole at 3, whose change is to come.
+        device.sync(lambda it: delta(it, head=5, held=TokenSet.of([1, 2, 4, 5]), more=True))
+        assert device.replica.on_push(push(3, put("a", b"A"))) == (PushResult.OLD, ())
+        assert device.store.item("a") is None
+        assert device.replica.on_push(push(6, put("a", b"A")))[0] is PushResult.STORED
+
+    def test_d2_twice_changes_nothing(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"A")))
+        again = push(6, put("a", b"A", flags=("$seen",)), asof=60)
+        assert device.replica.on_push(again) == (PushResult.HELD_ALREADY, ())
+        assert device.item("a").flags == ()
+        assert device.asof == 6
+
+    def test_d2_of_what_the_gateway_presented_changes_nothing(self, device: Device) -> None:
+        # 7 was superseded, so the gateway calls it held: a late push of it is of no item here.
+        device.filled().sync(lambda it: delta(it, head=8, changes=[change(8, put("b", b"B"))]))
+        assert device.replica.on_push(push(7, put("a", b"A"))) == (PushResult.HELD_ALREADY, ())
+        assert device.store.item("a") is None
+
+    def test_d3_a_lost_one_is_noticed(self, device: Device) -> None:
+        device.filled()
+        assert device.replica.on_push(push(6, put("a", b"A")))[0] is PushResult.STORED
+        assert not device.replica.needs_sync()
+        assert device.replica.on_push(push(8, put("b", b"B"), prev=7))[0] is PushResult.GAP
+        assert device.replica.needs_sync()
+        assert device.replica.on_push(push(7, put("c", b"C")))[0] is PushResult.STORED
+        assert not device.replica.needs_sync()
+
+    def test_d3_the_first_of_all_misses_none_before_it(self, device: Device) -> None:
+        device.sync(lambda it: delta(it, head=0, base=0, held=TokenSet()))
+        assert not device.replica.needs_sync()
+        result, _ = device.replica.on_push(push(3, put("a", b"A"), prev=None))
+        assert result is PushResult.STORED
+        assert list(device.held) == [(1, 3)]
+        assert not device.replica.needs_sync()
+
+    def test_d4_covers_all_from_prev_on(self, device: Device) -> None:
+        device.filled().replica.on_push(push(9, put("a", b"A"), prev=5))
+        assert list(device.held) == [(FIRST, 9)]
+
+    def test_d4_covers_nothing_before_prev(self, device: Device) -> None:
+        device.filled().replica.on_push(push(9, put("a", b"A"), prev=7))
+        assert list(device.held) == [(FIRST, 5), (8, 9)]
+
+    def test_d4_content_that_came_is_held_at_the_change_that_made_it(self, device: Device) -> None:
+        device.filled().replica.on_push(push(9, put("a", b"A"), prev=8, c=7))
+        assert list(device.held) == [(FIRST, 5), (7, 7), (9, 9)]
+
+    def test_d4_content_that_did_not_come_is_not_held(self, device: Device) -> None:
+        device.filled().replica.on_push(push(9, put("a", b"A", held=0), prev=8, c=7))
+        assert list(device.held) == [(FIRST, 5), (9, 9)]
+
+    def test_d4_asof_only_grows(self, device: Device) -> None:
+        device.filled().replica.on_push(push(7, put("a", b"A"), prev=5, asof=20))
+        assert device.asof == 20
+        device.replica.on_push(push(8, put("a", b"A"), asof=8))
+        assert device.asof == 20
+
+    def test_d5_an_older_put_does_not_undo_a_newer_one(self, device: Device) -> None:
+        device.filled().replica.on_push(push(8, put("a", b"new"), prev=7))
+        assert device.replica.on_push(push(7, put("a", b"old"))) == (PushResult.GAP, ())
+        assert device.content("a") == b"new"
+        assert 7 in device.held
+
+    def test_d5_an_older_put_does_not_bring_back_what_was_removed(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"A")))
+        gone = (Happened(Event.REMOVED, "a", 8),)
+        assert device.replica.on_push(push(8, "a", prev=7)) == (PushResult.GAP, gone)
+        assert device.content("a") == b""
+        device.replica.on_push(push(7, put("a", b"old")))
+        assert device.store.item("a") is None
+
+    def test_d5_the_remove_of_an_unknown_item_is_remembered_too(self, device: Device) -> None:
+        device.filled()
+        assert device.replica.on_push(push(8, "a", prev=7)) == (PushResult.GAP, ())
+        device.replica.on_push(push(7, put("a", b"old")))
+        assert device.store.item("a") is None
+
+    def test_d5_an_older_remove_does_not_take_a_newer_put(self, device: Device) -> None:
+        device.filled().replica.on_push(push(8, put("a", b"A"), prev=7))
+        device.replica.on_push(push(7, "a"))
+        assert device.content("a") == b"A"
+
+    def test_d5_a_put_after_a_remove_is_taken(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, "a"))
+        device.replica.on_push(push(7, put("a", b"A")))
+        assert device.item("a").whole
+
+    def test_d6_the_same_digest_keeps_the_bytes(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"A")))
+        device.replica.on_push(push(7, put("a", b"A", held=0, flags=("$seen",)), c=6))
+        assert (device.item("a").whole, device.item("a").flags) == (True, ("$seen",))
+        assert device.content("a") == b"A"
+
+    def test_d6_a_portion_survives_a_change_of_flags(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"abcdef", held=4)))
+        device.replica.on_push(push(7, put("a", b"abcdef", held=0, flags=("$seen",)), c=6))
+        device.replica.on_push(push(8, put("a", b"abcdef", held=2), c=6))
+        assert device.content("a") == b"abcd"
+        assert device.item("a").held_bytes == 4
+        device.replica.on_push(push(9, put("a", b"abcdef"), c=6))
+        assert device.item("a").whole
+
+    def test_d6_another_digest_takes_what_came_and_no_byte_of_before(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"first")))
+        device.replica.on_push(push(7, put("a", b"second", held=0)))
+        assert device.content("a") == b""
+        assert (device.item("a").whole, device.item("a").held_bytes) == (False, 0)
+        device.replica.on_push(push(8, put("a", b"third")))
+        assert device.content("a") == b"third"
+
+    def test_d6_incomplete_is_not_whole_and_wanted(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"abcdef", held=4)))
+        assert not device.item("a").whole
+        assert device.replica.needs_sync()
+        (wanted,) = device.ask().wanted
+        assert (wanted.id, wanted.digest, wanted.offset) == ("a", digest(b"abcdef"), 4)
+
+    def test_d6_bytes_that_do_not_fit_their_digest_are_dropped(self, device: Device) -> None:
+        wrong = put("a", b"right").model_copy(update={"content": b"wrong"})
+        device.filled().replica.on_push(push(6, wrong))
+        assert (device.item("a").whole, device.item("a").held_bytes) == (False, 0)
+        assert device.content("a") == b""
+        assert device.replica.needs_sync()
+
+    def test_d6_empty_content_is_whole_at_once(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"")))
+        assert device.item("a").whole
+        assert not device.replica.needs_sync()
+
+    def test_more_ranges_than_are_kept_count_as_lost(
+        self, device: Device, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(replica_module, "HELD_RANGES_MAX", 3)
+        device.filled()
+        for n in (10, 20):
+            assert device.replica.on_push(push(n, put(f"at {n}", b"A")))[0] is PushResult.GAP
+        assert device.replica.on_push(push(30, put("too much", b"A"))) == (PushResult.GAP, ())
+        assert device.held.range_count == 3
+        assert device.store.item("too much") is None
+        # One that fills a gap is still welcome.
+        device.replica.on_push(push(19, put("between", b"A"), prev=10))
+        assert device.store.item("between") is not None
+
+
+class TestRequest:
+    def test_q1_a_new_request_closes_the_one_before(self, device: Device) -> None:
+        first, second = device.ask(), device.ask()
+        late = device.replica.on_answer(delta(first.id, head=5))
+        assert late.fate is AnswerFate.NOT_AWAITED
+        assert device.replica.state.collection is None
+        assert device.replica.on_answer(delta(second.id, head=5)).fate is AnswerFate.TAKEN
+
+    def test_q1_the_first_answer_closes_it(self, device: Device) -> None:
+        asked = device.ask()
+        assert device.replica.on_answer(refused(asked.id)).fate is AnswerFate.REFUSED
+        assert device.replica.on_answer(delta(asked.id, head=5)).fate is AnswerFate.NOT_AWAITED
+
+    def test_q1_a_void_collection_closes_it(self, device: Device) -> None:
+        asked = device.filled().ask()
+        device.replica.on_answer(void(asked.id))
+        assert device.replica.on_answer(delta(asked.id, head=5)).fate is AnswerFate.NOT_AWAITED
+
+    def test_q1_closed_by_a_timeout(self, device: Device) -> None:
+        asked = device.ask()
+        device.replica.close_request()
+        assert device.replica.on_answer(delta(asked.id, head=5)).fate is AnswerFate.NOT_AWAITED
+
+    def test_q1_a_restarted_agent_waits_for_none(self, device: Device) -> None:
+        asked = device.ask()
+        restarted = Replica(device.store, make_view_id=lambda: 0)
+        assert restarted.on_answer(delta(asked.id, head=5)).fate is AnswerFate.NOT_AWAITED
+
+    def test_q2_the_first_has_no_base_and_no_collection(self, device: Device) -> None:
+        asked = device.ask()
+        assert (asked.base, asked.collection, asked.wanted) == (None, None, ())
+        assert (asked.view_id, asked.answer_bytes_max) == (VIEW_ID, ANSWER_BYTES_MAX)
+
+    def test_q2_presents_all_that_is_held(self, device: Device) -> None:
+        device.sync(lambda it: delta(it, head=5, p0=2))
+        device.replica.on_push(push(9, put("a", b"A"), prev=8, asof=12))
+        presented = device.ask().collection
+        assert presented is not None
+        assert TokenSet.decode(presented.tokens) == TokenSet.of_ranges([(FIRST, 5), (9, 9)])
+        assert (presented.lineage, presented.epoch) == (LINEAGE, EPOCH)
+        assert (presented.asof, presented.p0) == (12, 2)
+        assert device.ask().base == BASE
+
+    def test_q2_a_restarted_agent_presents_the_same(self, device: Device) -> None:
+        device.filled().replica.on_push(push(9, put("a", b"abc", held=1), prev=8))
+        before = device.ask()
+        restarted = Replica(device.store, make_view_id=lambda: 0)
+        assert restarted.request(before.id, answer_bytes_max=ANSWER_BYTES_MAX) == before
+
+    def test_q2_wants_the_newest_first_and_not_too_many(self, device: Device) -> None:
+        device.filled()
+        last = 5 + limits.REQUEST_WANTED_MAX + 3
+        for n in range(6, last + 1):
+            device.replica.on_push(push(n, put(f"at {n}", b"abc", held=1)))
+        wanted = [item.id for item in device.ask().wanted]
+        assert wanted == [f"at {n}" for n in range(last, 8, -1)]
+        assert len(wanted) == limits.REQUEST_WANTED_MAX
+
+    def test_q2_a_set_that_is_too_long_is_presented_without_its_oldest(
+        self, device: Device, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        device.filled()
+        for n in range(10, 400, 10):
+            device.replica.on_push(push(n, put("a", b"A")))
+        monkeypatch.setattr(limits, "TOKEN_SET_BYTES_MAX", 12)
+        presented = device.ask().collection
+        assert presented is not None
+        assert len(presented.tokens) <= 12
+        shown = TokenSet.decode(presented.tokens)
+        assert 390 in shown
+        assert not shown - device.held
+
+
+class TestAnswer:
+    def test_a1_only_the_outstanding_one(self, device: Device) -> None:
+        device.ask()
+        stranger = delta(b"stranger", head=5, changes=[change(3, put("a", b"A"))])
+        assert device.replica.on_answer(stranger).fate is AnswerFate.NOT_AWAITED
+        assert device.store.item("a") is None
+
+    def test_a1_another_epoch_is_discarded_after_a_push(self, device: Device) -> None:
+        asked = device.filled().ask()
+        device.replica.on_push(push(6, put("a", b"A")))
+        answer = delta(asked.id, head=9, epoch=OTHER_EPOCH, changes=[change(9, put("b", b"B"))])
+        assert device.replica.on_answer(answer).fate is AnswerFate.OVERTAKEN
+        assert device.store.item("b") is None
+        assert list(device.held) == [(FIRST, 6)]
+        assert device.replica.state.collection is not None
+        assert device.replica.state.collection.epoch == EPOCH
+
+    def test_a1_another_epoch_is_taken_without_a_push(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"A")))  # before the request
+        asked = device.ask()
+        device.replica.on_push(push(6, put("a", b"A")))  # nothing is stored
+        answer = delta(asked.id, head=9, epoch=OTHER_EPOCH, lineage=8)
+        assert device.replica.on_answer(answer).fate is AnswerFate.TAKEN
+        assert device.ask().collection is not None
+        assert device.replica.state.collection is not None
+        assert device.replica.state.collection.epoch == OTHER_EPOCH
+
+    def test_a1_the_same_epoch_is_taken_after_a_push(self, device: Device) -> None:
+        asked = device.filled().ask()
+        device.replica.on_push(push(6, put("a", b"A")))
+        assert device.replica.on_answer(delta(asked.id, head=5)).fate is AnswerFate.TAKEN
+        assert list(device.held) == [(FIRST, 6)]
+
+    def test_a2_changes_are_applied(self, device: Device) -> None:
+        changes = [change(9, put("a", b"A")), change(7, "b")]
+        result = device.filled().sync(lambda it: delta(it, head=9, changes=changes))
+        assert result.happened == (Happened(Event.CHANGED, "a", 9),)
+        assert result.progress
+        assert device.item("a").whole
+
+    def test_a2_an_older_change_does_not_undo_a_push(self, device: Device) -> None:
+        asked = device.filled().ask()
+        device.replica.on_push(push(8, put("a", b"new"), prev=7))
+        device.replica.on_push(push(9, "b"))
+        older = [change(7, put("a", b"old")), change(6, put("b", b"old"))]
+        device.replica.on_answer(delta(asked.id, head=7, changes=older))
+        assert device.content("a") == b"new"
+        assert device.store.item("b") is None
+
+    def test_a2_sets_are_joined_and_asof_only_grows(self, device: Device) -> None:
+        asked = device.filled().ask()
+        device.replica.on_push(push(9, put("a", b"A"), prev=8, asof=11))
+        device.replica.on_answer(delta(asked.id, head=7))
+        assert list(device.held) == [(FIRST, 7), (9, 9)]
+        assert device.asof == 11
+        device.sync(lambda it: delta(it, head=15))
+        assert device.asof == 15
+
+    def test_a2_lineage_and_p0_are_the_answers(self, device: Device) -> None:
+        device.filled().sync(lambda it: delta(it, head=9, lineage=8, p0=4))
+        collection = device.replica.state.collection
+        assert collection is not None
+        assert (collection.lineage, collection.p0) == (8, 4)
+        assert device.replica.on_push(push(10, put("a", b"A")))[0] is PushResult.STRANGE
+        assert device.replica.on_push(push(10, put("a", b"A"), lineage=8))[0] is PushResult.STORED
+
+    def test_a2_a_remainder_completes_an_item(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"abcdef", held=2)))
+        rest = [remainder("a", b"abcdef", 2, 4), remainder("a", b"abcdef", 4)]
+        result = device.sync(lambda it: delta(it, head=6, remainders=rest))
+        assert result.happened == (Happened(Event.COMPLETED, "a", 6),)
+        assert result.progress
+        assert device.content("a") == b"abcdef"
+        assert not device.replica.needs_sync()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            remainder("a", b"abcdef", 3),
+            remainder("a", b"abcdef", 1),
+            remainder("a", b"abcdeX", 2),
+            remainder("a", b"abcdef", 2, 2),
+            Remainder(id="a", digest=digest(b"abcdef"), offset=2, content=b"cdefg"),
+            remainder("unknown", b"abcdef", 2),
+        ],
+        ids=["gap", "overlap", "other digest", "empty", "too long", "unknown item"],
+    )
+    def test_a2_a_remainder_that_does_not_fit_is_left(
+        self, device: Device, wrong: Remainder
+    ) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"abcdef", held=2)))
+        result = device.sync(lambda it: delta(it, head=6, remainders=[wrong]))
+        assert (result.happened, result.progress) == ((), False)
+        assert device.content("a") == b"ab"
+        # Nothing of it is in the way of the right one.
+        right = remainder("a", b"abcdef", 2)
+        device.sync(lambda it: delta(it, head=6, remainders=[right]))
+        assert device.item("a").whole
+
+    def test_a2_a_remainder_for_a_whole_item_is_left(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"abc")))
+        again = Remainder(id="a", digest=digest(b"abc"), offset=3, content=b"d")
+        assert not device.sync(lambda it: delta(it, head=6, remainders=[again])).progress
+        assert device.content("a") == b"abc"
+
+    def test_a2_remainders_that_make_wrong_bytes_are_no_progress(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"abcdef", held=2)))
+        wrong = Remainder(id="a", digest=digest(b"abcdef"), offset=2, content=b"XXXX")
+        result = device.sync(lambda it: delta(it, head=6, remainders=[wrong]))
+        assert not result.progress
+        assert (device.item("a").whole, device.item("a").held_bytes) == (False, 0)
+
+    def test_a2_removes_are_forgotten_when_nothing_is_pending(self, device: Device) -> None:
+        device.filled().replica.on_push(push(8, "a", prev=7))
+        device.replica.on_push(push(12, "b", prev=11))
+        device.sync(lambda it: delta(it, head=10, held=TokenSet.span(FIRST, 6), more=True))
+        assert device.store.remembered("a") == 8
+        device.sync(lambda it: delta(it, head=10))
+        assert device.store.remembered("a") is None
+        assert device.store.remembered("b") == 12
+
+    def test_a3_void_keeps_what_is_seen(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"A")))
+        device.replica.on_push(push(7, "b"))
+        result = device.sync(void)
+        assert (result.fate, result.progress) == (AnswerFate.VOID, True)
+        assert device.replica.state == ReplicaState(view_id=VIEW_ID, base=BASE)
+        assert device.store.state() == device.replica.state
+        assert device.content("a") == b"A"
+        assert device.item("a").n is None
+        assert device.store.remembered("b") is None
+        asked = device.ask()
+        assert (asked.base, asked.collection) == (BASE, None)
+
+    def test_a3_afterwards_even_an_older_token_wins(self, device: Device) -> None:
+        # A restored backup: seq begins again below what the device knew.
+        device.filled().replica.on_push(push(9, put("a", b"lost"), prev=5))
+        device.replica.on_push(push(10, "b"))
+        device.sync(void)
+        changes = [change(4, put("b", b"B")), change(3, put("a", b"A"))]
+        device.sync(lambda it: delta(it, head=4, changes=changes, epoch=OTHER_EPOCH))
+        assert (device.content("a"), device.content("b")) == (b"A", b"B")
+        assert list(device.held) == [(FIRST, 4)]
+
+    def test_a3_what_the_feed_has_no_more_goes_at_the_end(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("gone", b"A")))
+        device.replica.on_push(push(7, put("there", b"B")))
+        device.sync(void)
+        page = delta(
+            device.ask().id,
+            head=7,
+            changes=[change(7, put("there", b"B", held=0))],
+            held=TokenSet.of([7]),
+            more=True,
+        )
+        device.replica.on_answer(page)
+        assert device.content("gone") == b"A"
+        result = device.sync(lambda it: delta(it, head=7))
+        assert Happened(Event.REMOVED, "gone", None) in result.happened
+        assert [item.id for item in device.store.items()] == ["there"]
+        assert device.item("there").whole
+
+    def test_a3_no_content_is_wanted_before_its_item_is_confirmed(self, device: Device) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"abc", held=1)))
+        device.sync(void)
+        assert device.ask().wanted == ()
+
+    def test_a5_asks_again_while_anything_is_pending_or_wanted(self, device: Device) -> None:
+        assert device.replica.needs_sync()
+        device.sync(lambda it: delta(it, head=5, held=TokenSet.span(FIRST, 5), more=True))
+        assert device.replica.needs_sync()
+        device.sync(lambda it: delta(it, head=5))
+        assert not device.replica.needs_sync()
+        partial = [change(6, put("a", b"abc", held=1))]
+        device.sync(lambda it: delta(it, head=6, changes=partial))
+        assert device.replica.needs_sync()
+        rest = [remainder("a", b"abc", 1)]
+        device.sync(lambda it: delta(it, head=6, remainders=rest))
+        assert not device.replica.needs_sync()
+
+    def test_a5_a_set_that_begins_too_late_is_not_complete(self, device: Device) -> None:
+        device.sync(lambda it: delta(it, head=5, held=TokenSet.span(FIRST + 1, 5)))
+        assert device.replica.needs_sync()
+
+    def test_a5_an_empty_set_of_a_feed_that_had_changes_is_not_complete(
+        self, device: Device
+    ) -> None:
+        device.sync(lambda it: delta(it, head=0, held=TokenSet()))
+        assert device.replica.needs_sync()
+
+    def test_a_refusal_changes_nothing(self, device: Device) -> None:
+        before = device.filled().replica.state
+        result = device.sync(lambda it: refused(it, retry_after_s=3))
+        assert result.refused is not None
+        assert result.refused.retry_after_s == 3
+        assert device.replica.state == before
+
+    def test_a_set_that_cannot_be_read_changes_nothing(self, device: Device) -> None:
+        asked = device.filled().ask()
+        answer = delta(asked.id, head=9, changes=[change(9, put("a", b"A"))])
+        assert answer.delta is not None
+        broken = answer.model_copy(
+            update={"delta": answer.delta.model_copy(update={"tokens": b"\xff" * 20})}
+        )
+        assert device.replica.on_answer(broken).fate is AnswerFate.UNREADABLE
+        assert device.store.item("a") is None
+
+    def test_the_base_never_changes_once_it_is_known(self, device: Device) -> None:
+        device.filled().sync(void)
+        device.sync(lambda it: delta(it, head=5))
+        assert device.ask().base == BASE
+
+
+class TestStep:
+    """A push or an answer is one step: a store that fails in it leaves all as it was."""
+
+    @pytest.fixture
+    def broken(self, device: Device, monkeypatch: pytest.MonkeyPatch) -> Device:
+        device.filled().replica.on_push(push(6, put("a", b"A")))
+
+        def full(_state: ReplicaState) -> None:
+            raise OSError("disk full")
+
+        monkeypatch.setattr(type(device.store), "set_state", lambda _store, state: full(state))
+        return device
+
+    def assert_unchanged(self, device: Device) -> None:
+        assert device.content("a") == b"A"
+        assert device.item("a").n == 6
+        assert list(device.held) == [(FIRST, 6)]
+        assert device.store.state() == device.replica.state
+
+    def test_of_a_push(self, broken: Device) -> None:
+        with pytest.raises(OSError, match="disk full"):
+            broken.replica.on_push(push(7, put("a", b"B")))
+        self.assert_unchanged(broken)
+
+    def test_of_an_answer(self, broken: Device) -> None:
+        with pytest.raises(OSError, match="disk full"):
+            broken.sync(lambda it: delta(it, head=7, changes=[change(7, "a")]))
+        self.assert_unchanged(broken)
+
+    def test_of_a_void_collection(self, broken: Device) -> None:
+        with pytest.raises(OSError, match="disk full"):
+            broken.sync(void)
+        self.assert_unchanged(broken)

@@ -1,0 +1,317 @@
+"""What every place that keeps a replica must do, in memory and in SQLite."""
+
+import abc
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from device_agent.store import Collection, HeldItem, ReplicaState, ReplicaStore
+from device_agent.store_memory import MemoryReplicaStore
+from device_agent.store_sqlite import AgentFile, StoreError
+from sync_protocol.limits import INTEGER_MAX, TOKEN_SET_BYTES_MAX
+from sync_protocol.token_set import TokenSet
+from tests.device_agent import writing_process
+from tests.device_agent.builders import EPOCH, digest
+
+STATE = ReplicaState(
+    view_id=2**32 - 1,
+    base=3,
+    collection=Collection(7, EPOCH, 9, 1, TokenSet.of([1, 2, 5])),
+    floor=-4,
+    filling=False,
+    more=True,
+)
+
+
+def held(
+    item_id: str, n: int | None = 1, *, whole: bool = True, flags: tuple[str, ...] = ()
+) -> HeldItem:
+    return HeldItem(
+        id=item_id,
+        n=n,
+        kind="contact",
+        folder="Ablage/Ä",
+        flags=flags,
+        date=-5,
+        media_type="text/vcard",
+        digest=digest(b"abc"),
+        size=3,
+        held_bytes=3 if whole else 1,
+        whole=whole,
+    )
+
+
+class StoreContract(abc.ABC):
+    """Inherited by the tests of each store."""
+
+    @pytest.fixture
+    @abc.abstractmethod
+    def store(self, tmp_path: Path) -> Iterator[ReplicaStore]:
+        """An empty one."""
+
+    def test_begins_with_nothing(self, store: ReplicaStore) -> None:
+        assert store.state() is None
+        assert list(store.items()) == []
+        assert store.item("a") is None
+        assert store.remembered("a") is None
+        assert list(store.stale_items()) == []
+        assert list(store.wanted(10)) == []
+        assert b"".join(store.content("a")) == b""
+
+    @pytest.mark.parametrize(
+        "state",
+        [
+            STATE,
+            ReplicaState(view_id=0),
+            ReplicaState(
+                view_id=1,
+                base=INTEGER_MAX,
+                collection=Collection(0, EPOCH, -INTEGER_MAX, None, TokenSet()),
+            ),
+        ],
+        ids=["all", "least", "extremes"],
+    )
+    def test_keeps_the_state(self, store: ReplicaStore, state: ReplicaState) -> None:
+        store.set_state(STATE)
+        store.set_state(state)
+        assert store.state() == state
+
+    def test_keeps_items_in_order_of_id(self, store: ReplicaStore) -> None:
+        items = [held("b", flags=("$seen", "\\Draft")), held("a", None), held("ä", whole=False)]
+        for item in items:
+            store.set_item(item)
+        assert list(store.items()) == [items[1], items[0], items[2]]
+        assert store.item("b") == items[0]
+
+    def test_replaces_an_item_and_leaves_its_content(self, store: ReplicaStore) -> None:
+        store.set_item(held("a"))
+        store.append_content("a", 0, b"abc")
+        store.set_item(held("a", 2, flags=("$seen",)))
+        assert store.item("a") == held("a", 2, flags=("$seen",))
+        assert b"".join(store.content("a")) == b"abc"
+
+    def test_deletes_an_item_with_its_content(self, store: ReplicaStore) -> None:
+        for item_id in ("a", "b"):
+            store.set_item(held(item_id))
+            store.append_content(item_id, 0, b"abc")
+        store.delete_item("a")
+        store.delete_item("never there")
+        assert list(store.items()) == [held("b")]
+        assert b"".join(store.content("a")) == b""
+        assert b"".join(store.content("b")) == b"abc"
+
+    def test_content_grows_in_pieces(self, store: ReplicaStore) -> None:
+        for offset, piece in ((0, b"abc"), (3, b"d"), (4, b"ef")):
+            store.append_content("a", offset, piece)
+        assert b"".join(store.content("a")) == b"abcdef"
+        store.clear_content("a")
+        store.append_content("a", 0, b"new")
+        assert b"".join(store.content("a")) == b"new"
+
+    def test_remembers_removes_until_they_are_forgotten(self, store: ReplicaStore) -> None:
+        for item_id, n in (("a", 1), ("b", 2), ("c", 3), ("a", 4)):
+            store.remember(item_id, n)
+        store.forget_removed(2)
+        assert [store.remembered(each) for each in "abc"] == [4, None, 3]
+        store.forget_removed(None)
+        assert [store.remembered(each) for each in "abc"] == [None, None, None]
+
+    def test_forgets_tokens_and_nothing_else(self, store: ReplicaStore) -> None:
+        store.set_item(held("a", 3))
+        store.append_content("a", 0, b"abc")
+        store.forget_tokens()
+        store.set_item(held("b", 4))
+        assert store.item("a") == held("a", None)
+        assert list(store.stale_items()) == ["a"]
+        assert b"".join(store.content("a")) == b"abc"
+
+    def test_wanted_is_what_is_not_whole_newest_first(self, store: ReplicaStore) -> None:
+        for item in (
+            held("whole", 9),
+            held("old", -1, whole=False),
+            held("newer", 7, whole=False),
+            held("new", 3, whole=False),
+            held("new too", 3, whole=False),
+            held("unconfirmed", None, whole=False),
+        ):
+            store.set_item(item)
+        assert [item.id for item in store.wanted(10)] == ["newer", "new", "new too", "old"]
+        assert [item.id for item in store.wanted(2)] == ["newer", "new"]
+
+    def test_a_transaction_that_fails_leaves_nothing(self, store: ReplicaStore) -> None:
+        with store.transaction():
+            store.set_state(STATE)
+            store.set_item(held("a"))
+            store.append_content("a", 0, b"ab")
+            store.remember("gone", 1)
+        with pytest.raises(KeyboardInterrupt), store.transaction():
+            store.set_state(ReplicaState(view_id=1))
+            store.set_item(held("b"))
+            store.append_content("a", 2, b"c")
+            store.delete_item("a")
+            store.remember("gone", 2)
+            store.forget_tokens()
+            raise KeyboardInterrupt
+        assert store.state() == STATE
+        assert list(store.items()) == [held("a")]
+        assert b"".join(store.content("a")) == b"ab"
+        assert store.remembered("gone") == 1
+        with store.transaction():
+            store.delete_item("a")
+        assert list(store.items()) == []
+
+
+class TestMemoryReplicaStore(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[ReplicaStore]:
+        del tmp_path
+        yield MemoryReplicaStore()
+
+
+class TestSqliteReplicaStore(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[ReplicaStore]:
+        with contextlib.closing(AgentFile(tmp_path / "agent.sqlite3")) as file:
+            file.replica("another").set_state(ReplicaState(view_id=5))
+            yield file.replica("feed")
+            assert file.replica("another").state() == ReplicaState(view_id=5)
+
+    def test_a_set_too_long_to_be_read_again_loses_its_oldest(self, store: ReplicaStore) -> None:
+        tokens = TokenSet.of(token * 2**39 for token in range(8_000))
+        assert len(tokens.encode()) > TOKEN_SET_BYTES_MAX
+        store.set_state(ReplicaState(1, 1, Collection(1, EPOCH, 1, None, tokens)))
+        state = store.state()
+        assert state is not None
+        assert state.collection is not None
+        assert tokens.last in state.collection.held
+        assert not state.collection.held - tokens
+
+
+class TestAgentFile:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "a %20?&# file.sqlite3"
+
+    def test_is_private_and_remembers(self, path: Path) -> None:
+        with contextlib.closing(AgentFile(path)) as file:
+            file.replica("b").set_item(held("x"))
+            file.replica("a").set_synced_at(12)
+        assert path.stat().st_mode & 0o777 == 0o600
+        with contextlib.closing(AgentFile(path)) as file:
+            assert file.feeds() == ["a", "b"]
+            assert file.replica("a").synced_at() == 12
+            assert file.replica("b").synced_at() is None
+            assert list(file.replica("b").items()) == [held("x")]
+
+    def test_counts(self, path: Path) -> None:
+        with contextlib.closing(AgentFile(path)) as file:
+            store = file.replica("feed")
+            for item in (held("a"), held("b", whole=False), held("c")):
+                store.set_item(item)
+            file.replica("another").set_item(held("d"))
+            assert (store.item_count(), store.incomplete_count()) == (3, 1)
+
+    def test_can_be_read_while_it_is_written(self, path: Path) -> None:
+        with contextlib.closing(AgentFile(path)) as writer:
+            writer.replica("feed").set_item(held("a"))
+            reader = AgentFile(path, readonly=True)
+            with contextlib.closing(reader), reader.snapshot():
+                assert reader.replica("feed").item_count() == 1
+                with writer.replica("feed").transaction():
+                    writer.replica("feed").set_item(held("b"))
+                assert reader.replica("feed").item_count() == 1
+
+    def test_can_be_read_when_nobody_writes(self, path: Path) -> None:
+        AgentFile(path).close()
+        with contextlib.closing(AgentFile(path, readonly=True)) as reader:
+            assert reader.feeds() == []
+
+    def test_a_reader_cannot_write(self, path: Path) -> None:
+        with contextlib.closing(AgentFile(path)) as writer:
+            writer.replica("feed")
+        with contextlib.closing(AgentFile(path, readonly=True)) as reader:
+            store = reader.replica("feed")
+            with pytest.raises(StoreError, match="cannot be written"), store.transaction():
+                store.set_item(held("a"))
+
+    def test_a_reader_makes_no_file(self, path: Path) -> None:
+        with pytest.raises(StoreError, match="device-agent run"):
+            AgentFile(path, readonly=True)
+        assert not path.exists()
+
+    @pytest.mark.parametrize("readonly", [True, False])
+    def test_something_else_is_refused(self, path: Path, *, readonly: bool) -> None:
+        path.write_bytes(b"dear diary" * 1000)
+        with pytest.raises(StoreError, match="not an agent's file"):
+            AgentFile(path, readonly=readonly)
+        assert path.read_bytes() == b"dear diary" * 1000
+
+    def test_another_version_is_refused(self, path: Path) -> None:
+        with contextlib.closing(AgentFile(path)):
+            pass
+        data = bytearray(path.read_bytes())
+        data[60:64] = (99).to_bytes(4)  # the user version, of SQLite's file header
+        path.write_bytes(data)
+        with pytest.raises(StoreError, match="state 99, and this one reads 1"):
+            AgentFile(path)
+
+    def test_a_path_that_cannot_be_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match="cannot be opened"):
+            AgentFile(tmp_path / "none" / "agent.sqlite3")
+        with pytest.raises(StoreError, match="cannot be opened"):
+            AgentFile(tmp_path)
+
+    def test_a_damaged_token_set_is_told(self, path: Path) -> None:
+        with contextlib.closing(AgentFile(path)) as file:
+            file.replica("feed").set_state(STATE)
+        data = path.read_bytes()
+        coded = STATE.collection.held.encode() if STATE.collection else b""
+        assert data.count(EPOCH) == 1
+        path.write_bytes(data.replace(coded, b"\xff" * len(coded)))
+        with (
+            contextlib.closing(AgentFile(path)) as file,
+            pytest.raises(StoreError, match="damaged"),
+        ):
+            file.replica("feed").state()
+
+    def test_a_full_disk_leaves_the_file_as_it_was(self, path: Path) -> None:
+        with contextlib.closing(AgentFile(path)) as file:
+            store = file.replica("feed")
+            store.set_item(held("a"))
+            file.limit_pages(0)
+            with (
+                pytest.raises(StoreError, match="full"),
+                store.transaction(),
+            ):
+                store.delete_item("a")
+                store.append_content("b", 0, bytes(1_000_000))
+            assert list(store.items()) == [held("a")]
+
+
+@pytest.mark.parametrize("kill_at", range(8))
+def test_killed_between_any_two_steps_all_or_nothing_is_there(tmp_path: Path, kill_at: int) -> None:
+    """The process gets SIGKILL at its `kill_at`-th write within some transaction."""
+    path = tmp_path / "agent.sqlite3"
+    killed = subprocess.run(
+        [sys.executable, "-m", writing_process.__name__, path, str(40 + kill_at)],
+        capture_output=True,
+        check=False,
+        timeout=30,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    with contextlib.closing(AgentFile(path)) as file:
+        store = file.replica("feed")
+        state = store.state()
+        assert state is not None
+        assert state.collection is not None
+        newest = state.collection.held.last
+        assert newest > 0
+        writing_process.check(store, newest)

@@ -1,0 +1,159 @@
+"""Requests as a device would make them, put together by hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway import view
+from gateway.feed import FeedStore
+from gateway.responder import AnswerLimits, Response, respond
+from sync_protocol import limits, messages, tokens, wire
+from sync_protocol.messages import Change, Collection, Delta, Request, Wanted
+from sync_protocol.token_set import TokenSet
+from sync_protocol.wire import Format
+from tests.gateway.sample_feeds import EPOCH, FEED
+
+REQUEST_ID = b"request!"
+VIEW_ID = 77
+BOUNDS = AnswerLimits()
+
+
+def lineage(*, base: int = 0, view_id: int = VIEW_ID, epoch: bytes = EPOCH) -> int:
+    return view.lineage(epoch, base=base, view_id=view_id)
+
+
+def collection(
+    *held: tuple[int, int],
+    base: int = 0,
+    epoch: bytes = EPOCH,
+    asof: int = 0,
+    p0: int | None = None,
+) -> Collection:
+    """A collection that holds these ranges of compressed tokens."""
+    return Collection(
+        lineage=lineage(base=base, epoch=epoch),
+        epoch=epoch,
+        asof=asof,
+        p0=p0,
+        tokens=TokenSet.of_ranges(held).encode(),
+    )
+
+
+def ask(
+    store: FeedStore,
+    collection: Collection | None = None,
+    *,
+    base: int | None = 0,
+    wanted: Sequence[Wanted] = (),
+    answer_bytes_max: int = limits.ANSWER_BYTES_DEFAULT,
+    form: Format = Format.CBOR,
+    bounds: AnswerLimits = BOUNDS,
+) -> Response:
+    """What the gateway answers to a request."""
+    request = Request(
+        v=messages.VERSION,
+        id=REQUEST_ID,
+        base=base,
+        view_id=VIEW_ID,
+        answer_bytes_max=answer_bytes_max,
+        collection=collection,
+        wanted=tuple(wanted),
+    )
+    with store.snapshot(FEED) as snapshot:
+        return respond(request, snapshot, form=form, bounds=bounds)
+
+
+def delta_of(response: Response) -> Delta:
+    assert response.answer.delta is not None
+    return response.answer.delta
+
+
+def void_of(response: Response) -> str:
+    assert response.answer.void is not None
+    return response.answer.void.why
+
+
+def content_of(change: Change) -> bytes | None:
+    assert change.put is not None
+    return change.put.content
+
+
+def held_in(delta: Delta) -> list[tuple[int, int]]:
+    """The ranges of the new set."""
+    return list(TokenSet.decode(delta.tokens))
+
+
+@dataclass(slots=True)
+class Walker:
+    """A device without a memory for anything but what the answers say: asks until all is there."""
+
+    store: FeedStore
+    form: Format = Format.CBOR
+    answer_bytes_max: int = limits.ANSWER_BYTES_MIN
+    bounds: AnswerLimits = BOUNDS
+    held: TokenSet = field(default_factory=TokenSet)
+    last: Delta | None = None
+    pages: list[tuple[int, Delta]] = field(default_factory=list)
+    changes: dict[str, Change] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
+
+    def ask(self) -> bool:
+        """Ask once; whether more is to come."""
+        presented = None
+        if self.last is not None:
+            presented = Collection(
+                lineage=self.last.lineage,
+                epoch=self.last.epoch,
+                asof=self.last.head,
+                p0=self.last.p0,
+                tokens=self.held.encode(),
+            )
+        response = ask(
+            self.store,
+            presented,
+            wanted=self._wanted(),
+            answer_bytes_max=self.answer_bytes_max,
+            form=self.form,
+            bounds=self.bounds,
+        )
+        delta = delta_of(response)
+        self.pages.append((len(wire.encode(response.answer, self.form)), delta))
+        self._take(delta)
+        return delta.more or bool(self._wanted())
+
+    def ask_for_all(self, *, pages_max: int) -> None:
+        for _ in range(pages_max):
+            if not self.ask():
+                return
+        raise AssertionError(f"not all was there after {pages_max} pages")
+
+    def _take(self, delta: Delta) -> None:
+        for change in delta.changes:
+            known = self.changes.get(change.item_id)
+            if known is not None and known.n >= change.n:
+                continue
+            self.changes[change.item_id] = change
+            if change.put is not None and change.put.content is not None:
+                self.contents[change.item_id] = change.put.content
+        for remainder in delta.remainders:
+            content = self.contents.get(remainder.id, b"")
+            assert len(content) == remainder.offset
+            self.contents[remainder.id] = content + remainder.content
+        self.held |= TokenSet.decode(delta.tokens)
+        self.last = delta
+
+    def _wanted(self) -> tuple[Wanted, ...]:
+        partial = (
+            (change.put, self.contents.get(item_id, b""))
+            for item_id, change in self.changes.items()
+            if change.put is not None
+        )
+        wanted = [
+            Wanted(id=put.id, digest=put.digest, offset=len(content))
+            for put, content in partial
+            if len(content) < put.size
+        ]
+        return tuple(wanted[: limits.REQUEST_WANTED_MAX])
+
+    def expand(self, n: int) -> int:
+        assert self.last is not None
+        return tokens.expand(n, self.last.base)

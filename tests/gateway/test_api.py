@@ -1,0 +1,177 @@
+"""The HTTP API, asked by clients that mean well and others that do not."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from gateway import api_models as models
+from gateway.service import Service, StorageError
+from gateway.writer import WriterClosedError
+from tests.gateway.serving import TOKEN, Served, refusal, serve
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(tmp_path_factory.mktemp("gateway")) as served:
+        yield served
+
+
+@pytest.fixture
+def feed(served: Served) -> str:
+    return served.feed()
+
+
+class TestGuard:
+    def test_health_needs_no_token_and_says_little(self, served: Served) -> None:
+        response = httpx.get(f"http://127.0.0.1:{served.port}/v1/health", trust_env=False)
+        # This service has no broker.
+        assert (response.status_code, response.json()) == (200, {"health": "degraded"})
+
+    @pytest.mark.parametrize(
+        "authorization",
+        ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x"],
+    )
+    @pytest.mark.parametrize("path", ["/v1/status", "/v1/feeds", "/v1/nothing", "/"])
+    def test_all_else_needs_the_token(self, served: Served, path: str, authorization: str) -> None:
+        response = served.ask("GET", path, headers={"authorization": authorization})
+        assert refusal(response) == (401, "token")
+        assert response.headers["www-authenticate"] == "Bearer"
+
+    @pytest.mark.parametrize("path", ["/v1/health", "/v1/feeds"])
+    @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "evil:{port}"])
+    def test_foreign_host(self, served: Served, host: str, path: str) -> None:
+        response = served.ask("GET", path, headers={"host": host.format(port=served.port)})
+        assert refusal(response) == (403, "host")
+
+    @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "[::1]"])
+    def test_names_of_this_machine(self, served: Served, host: str) -> None:
+        headers = {"host": f"{host}:{served.port}"}
+        assert served.ask("GET", "/v1/feeds", headers=headers).is_success
+
+    @pytest.mark.parametrize("origin", ["null", "http://127.0.0.1", "https://evil.example"])
+    def test_web_pages_are_refused(self, served: Served, origin: str) -> None:
+        response = served.ask("GET", "/v1/health", headers={"origin": origin})
+        assert refusal(response) == (403, "origin")
+
+    def test_refusals_are_counted(self, served: Served) -> None:
+        name = "api refusals: origin"
+        before = served.service.counters.read().get(name, 0)
+        served.ask("GET", "/v1/health", headers={"origin": "null"})
+        assert served.service.counters.read()[name] == before + 1
+
+    def test_unknown_paths_and_methods(self, served: Served) -> None:
+        assert refusal(served.ask("GET", "/v1/nothing")) == (404, "no-such-path")
+        assert refusal(served.ask("PUT", "/v1/feeds")) == (405, "method")
+
+
+class TestFeeds:
+    def test_made_listed_removed(self, served: Served) -> None:
+        made = served.ask("POST", "/v1/feeds", json={"name": "made"})
+        assert (made.status_code, made.json()) == (201, {"name": "made", "items": 0, "head": 0})
+        served.put("made", "one")
+        listed = served.ask("GET", "/v1/feeds").json()["feeds"]
+        assert {"name": "made", "items": 1, "head": 1} in listed
+        assert served.ask("DELETE", "/v1/feeds/made").status_code == 204
+        assert refusal(served.ask("DELETE", "/v1/feeds/made")) == (404, "no-such-feed")
+
+    def test_twice(self, served: Served, feed: str) -> None:
+        assert refusal(served.ask("POST", "/v1/feeds", json={"name": feed})) == (409, "exists")
+
+    @pytest.mark.parametrize("name", ["", "a/b", "a+", "#", "..", "a\0", "gateway", "ü", "x" * 65])
+    def test_bad_names(self, served: Served, name: str) -> None:
+        response = served.ask("POST", "/v1/feeds", json={"name": name})
+        assert refusal(response) == (400, "invalid")
+        assert "'name'" in response.json()["error"]["message"]
+
+    @pytest.mark.parametrize("name", ["a%00b", "%2e%2e", "%ff", "a%23", "a+b", "x" * 300])
+    def test_bad_names_in_a_path(self, served: Served, name: str) -> None:
+        assert refusal(served.ask("GET", f"/v1/feeds/{name}/items")) == (400, "invalid")
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"{", b"[]", b'{"name": 1}', b"{}", b'{"name": "a", "b": 1}', b"\xff", b"null"],
+    )
+    def test_bad_bodies(self, served: Served, body: bytes) -> None:
+        response = served.ask(
+            "POST", "/v1/feeds", content=body, headers={"content-type": "application/json"}
+        )
+        assert refusal(response) == (400, "invalid")
+
+    def test_bodies_are_json_and_small(self, served: Served) -> None:
+        assert refusal(served.ask("POST", "/v1/feeds", content=b"{}")) == (415, "media-type")
+        response = served.ask("POST", "/v1/feeds", json={"name": "x" * models.JSON_BYTES_MAX})
+        assert refusal(response) == (413, "too-large")
+
+
+class TestDevices:
+    def test_enrolled_listed_shown_removed(self, served: Served, feed: str) -> None:
+        made = served.ask("POST", "/v1/devices", json={"id": "phone", "feeds": [feed, feed]})
+        assert made.status_code == 201
+        assert made.headers["cache-control"] == "no-store"
+        assert made.json()["feeds"] == [feed]
+        assert served.service.authenticate("phone", made.json()["credential"])
+        shown = served.ask("GET", "/v1/devices/phone").json()
+        assert shown == {
+            "id": "phone",
+            "online": False,
+            "replicas": [{"feed": feed, "synced_at": None, "behind": None}],
+        }
+        assert shown in served.ask("GET", "/v1/devices").json()["devices"]
+        again = served.ask("POST", "/v1/devices", json={"id": "phone", "feeds": [feed]})
+        assert refusal(again) == (409, "exists")
+        assert served.ask("DELETE", "/v1/devices/phone").status_code == 204
+        assert not served.service.authenticate("phone", made.json()["credential"])
+        for method in ("GET", "DELETE"):
+            response = served.ask(method, "/v1/devices/phone")
+            assert refusal(response) == (404, "no-such-device")
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"id": "a/b", "feeds": ["f"]},
+            {"id": "gateway", "feeds": ["f"]},
+            {"id": "a\0", "feeds": ["f"]},
+            {"id": "a", "feeds": []},
+            {"id": "a", "feeds": ["#"]},
+            {"id": "a", "feeds": ["f"] * 101},
+            {"id": "a"},
+        ],
+    )
+    def test_bad_devices(self, served: Served, body: object) -> None:
+        assert refusal(served.ask("POST", "/v1/devices", json=body)) == (400, "invalid")
+
+    def test_unknown_feed(self, served: Served) -> None:
+        response = served.ask("POST", "/v1/devices", json={"id": "lost", "feeds": ["nofeed"]})
+        assert refusal(response) == (404, "no-such-feed")
+        assert refusal(served.ask("GET", "/v1/devices/lost")) == (404, "no-such-device")
+
+
+class TestStatus:
+    def test_tells_what_is_wrong(self, served: Served) -> None:
+        status = served.ask("GET", "/v1/status").json()
+        assert status["health"] == "degraded"
+        assert status["problems"] == ["not started"]
+        assert status["feeds"] == len(served.service.feeds())
+
+    @pytest.mark.parametrize(
+        ("error", "expected"),
+        [
+            (StorageError("the disk is full"), (503, "storage")),
+            (WriterClosedError("the gateway is shutting down"), (503, "busy")),
+        ],
+    )
+    def test_a_gateway_that_cannot_write(
+        self,
+        served: Served,
+        feed: str,
+        *,
+        error: Exception,
+        expected: tuple[int, str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def fails(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(Service, "apply_many", fails)
+        assert refusal(served.put(feed, "a")) == expected

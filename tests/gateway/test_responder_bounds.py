@@ -1,0 +1,227 @@
+"""Answers keep their size, and no request whatsoever is more than answered."""
+
+import functools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.feed import Alter, Delete, FeedStore, Mutation
+from gateway.feed_memory import MemoryFeedStore
+from gateway.responder import AnswerLimits, respond
+from sync_protocol import limits, messages, wire
+from sync_protocol.digests import DIGEST_BYTES, digest_of
+from sync_protocol.errors import ProtocolError
+from sync_protocol.limits import ANSWER_BYTES_MAX, ANSWER_BYTES_MIN, INTEGER_MAX
+from sync_protocol.messages import Answer, Collection, Delta, Request, Wanted
+from sync_protocol.token_set import TokenSet
+from sync_protocol.wire import Format
+from tests.gateway.asking import REQUEST_ID, Walker, ask, collection, delta_of, lineage
+from tests.gateway.sample_feeds import (
+    EPOCH,
+    FEED,
+    NOW,
+    change,
+    contents,
+    memory_feed,
+    open_epoch,
+    purge,
+    put,
+)
+
+EPOCH_2 = b"epoch--2"
+# As the settings allow at most.
+LARGEST = AnswerLimits(answer_bytes_max=ANSWER_BYTES_MAX // 2)
+BASES = (0, 1, 9, INTEGER_MAX - 1, INTEGER_MAX)
+
+# Names of the characters that cost the most on one of the two wires, and of those that do not.
+_names = st.one_of(
+    st.text('"\\', min_size=1, max_size=255),
+    st.text("ä€\U0001f600", min_size=1, max_size=60),
+    st.text("abc", min_size=1, max_size=255),
+)
+_sizes = st.sampled_from((0, 1, 40, 700, 1_023, 4_000, 4_096, 9_000, 70_000))
+
+
+@st.composite
+def _puts(draw: st.DrawFn) -> Mutation:
+    return put(
+        draw(_names),
+        b"x" * draw(_sizes),
+        kind=draw(st.sampled_from(("contact", "k" * 32))),
+        media_type=draw(st.sampled_from(("text/vcard", "a" * 63 + "/" + "b" * 63))),
+        folder=draw(st.one_of(st.just(""), _names)),
+        flags=tuple(draw(st.lists(st.sampled_from(("\\Seen", "\\" * 64, "a")), max_size=3))),
+        date=draw(st.sampled_from((None, 1_700_000_000, -INTEGER_MAX))),
+    )
+
+
+def _mutations(puts: list[Mutation]) -> list[Mutation]:
+    """The puts, then changes of flags and deletes of some of them, so that c is not always n."""
+    ids = list(dict.fromkeys(it.id for it in puts))
+    return [
+        *puts,
+        *(Alter(item_id, flags=("x", "y")) for item_id in ids[::3]),
+        *(Delete(item_id) for item_id in ids[::5]),
+    ]
+
+
+def _is_least(delta: Delta) -> bool:
+    """Whether an answer holds nothing but the one change that every answer may hold."""
+    bare = all(change.put is None or not change.put.content for change in delta.changes)
+    return len(delta.changes) == 1 and bare and not delta.remainders
+
+
+@given(
+    puts=st.lists(_puts(), min_size=1, max_size=40),
+    form=st.sampled_from(Format),
+    asked=st.sampled_from((0, ANSWER_BYTES_MIN, 5_000, 30_000, 200_000)),
+    inline_bytes_max=st.sampled_from((2_000, 64 * limits.KIB)),
+)
+def test_every_page_keeps_the_size_asked_for_and_all_arrives(
+    puts: list[Mutation], form: Format, asked: int, inline_bytes_max: int
+) -> None:
+    store = memory_feed(*_mutations(puts))
+    bounds = AnswerLimits(inline_bytes_max=inline_bytes_max)
+    walker = Walker(store, form, asked, bounds)
+    walker.ask_for_all(pages_max=3_000)
+    for size, delta in walker.pages:
+        assert size <= max(asked, ANSWER_BYTES_MIN) or _is_least(delta)
+        assert delta.changes or delta.remainders or not delta.more
+    with store.snapshot(FEED) as snapshot:
+        assert {it: walker.contents.get(it, b"") for it in contents(snapshot)} == contents(snapshot)
+    sent = [content for _, delta in walker.pages for content in _contents_in(delta)]
+    assert sum(map(len, sent)) == sum(map(len, walker.contents.values()))  # nothing came twice
+
+
+def _contents_in(delta: Delta) -> list[bytes]:
+    puts = [it.put.content for it in delta.changes if it.put is not None]
+    return [it for it in puts if it is not None] + [it.content for it in delta.remainders]
+
+
+@given(
+    held=st.lists(st.tuples(st.integers(1, 3_000), st.integers(0, 40)), max_size=300),
+    form=st.sampled_from(Format),
+    asked=st.sampled_from((ANSWER_BYTES_MIN, 9_000)),
+)
+def test_the_token_set_counts_too(held: list[tuple[int, int]], form: Format, asked: int) -> None:
+    presented = collection(*((first, first + more) for first, more in held))
+    response = ask(_many_small_items(), presented, form=form, answer_bytes_max=asked)
+    assert len(wire.encode(response.answer, form)) <= asked or _is_least(delta_of(response))
+
+
+@functools.cache
+def _many_small_items() -> FeedStore:
+    """Items whose contents are old and whose changes are new, so that each c is a token of its own.
+
+    Not to be changed.
+    """
+    puts = [put(f"item-{number}", b"x" * (number % 9)) for number in range(1_500)]
+    return memory_feed(*puts, *(Alter(it.id, flags=("x",)) for it in puts))
+
+
+def test_one_too_many_wanted_is_refused() -> None:
+    request = Request(v=1, id=REQUEST_ID, view_id=1, wanted=(_wanted(0),) * 64)
+    encoded = wire.encode(request, Format.JSON)
+    assert messages.decode_request(encoded) == request
+    part = wire.encode(_wanted(0), Format.JSON)
+    with pytest.raises(ProtocolError, match="wanted"):
+        messages.decode_request(encoded.replace(part, part + b"," + part, 1))
+
+
+def _wanted(offset: int) -> Wanted:
+    return Wanted(id="item-0", digest=bytes(DIGEST_BYTES), offset=offset)
+
+
+# Hostile requests
+
+
+@functools.cache
+def _feed_with_a_past() -> MemoryFeedStore:
+    """Some epochs, a purge, a large item, small ones, and one of each kind of change."""
+    store = memory_feed(put("large", bytes(100_000)), put("gone"), put("moved", folder="Work"))
+    store.add_feed("other", epoch_id=b"epoch--9", now=NOW)
+    change(store, Delete("gone"), Alter("moved", folder="Home"))
+    purge(store, before=NOW + 1)
+    open_epoch(store, EPOCH_2)
+    change(store, *(put(f"item-{number}", b"x" * 50) for number in range(30)))
+    change(store, Delete("item-3"), Alter("item-4", flags=("x",)), put("item-5", b"new"))
+    return store
+
+
+_integers = st.one_of(
+    st.integers(-50, 50),
+    st.sampled_from((INTEGER_MAX, -INTEGER_MAX, INTEGER_MAX - 1, 2**31, -(2**31))),
+    st.integers(-INTEGER_MAX, INTEGER_MAX),
+)
+_naturals = _integers.map(abs)
+_token_sets = st.one_of(
+    st.binary(max_size=200),
+    st.lists(st.tuples(_integers, _integers), max_size=20).map(
+        lambda ranges: TokenSet.of_ranges(ranges).encode()
+    ),
+    st.just(TokenSet.of(range(-100, 100_000, 3)).encode()[: limits.TOKEN_SET_BYTES_MAX]),
+    st.just(TokenSet.of(range(-100, 50_000, 2)).encode()),
+)
+
+
+@st.composite
+def _collections(draw: st.DrawFn, base: int, view_id: int) -> Collection:
+    epoch = draw(st.sampled_from((EPOCH, EPOCH_2, b"epoch--9", b"\xff" * 8)))
+    right = lineage(base=base, view_id=view_id, epoch=epoch)
+    return Collection(
+        lineage=draw(st.one_of(st.just(right), st.integers(0, 2**32 - 1))),
+        epoch=epoch,
+        asof=draw(_integers),
+        p0=draw(st.one_of(st.none(), _integers)),
+        tokens=draw(_token_sets),
+    )
+
+
+@st.composite
+def _requests(draw: st.DrawFn) -> Request:
+    base = draw(st.one_of(st.none(), st.sampled_from(BASES), _naturals))
+    view_id = draw(st.sampled_from((0, 1, 2**32 - 1)))
+    names = st.sampled_from(("large", "gone", "moved", "item-1", "item-3", "x", "\U0001f600"))
+    digests = st.sampled_from((digest_of([bytes(100_000)]), digest_of([b"x" * 50]), bytes(16)))
+    wanted = st.builds(Wanted, id=names, digest=digests, offset=_naturals)
+    presented = None if base is None else draw(st.none() | _collections(base, view_id))
+    return Request(
+        v=messages.VERSION,
+        id=draw(st.binary(min_size=8, max_size=8)),
+        base=base,
+        view_id=view_id,
+        answer_bytes_max=draw(_naturals),
+        collection=presented,
+        wanted=tuple(draw(st.lists(wanted, max_size=limits.REQUEST_WANTED_MAX))),
+    )
+
+
+@given(request=_requests(), form=st.sampled_from(Format))
+def test_whatever_is_asked_is_answered_and_can_be_read(request: Request, form: Format) -> None:
+    with _feed_with_a_past().snapshot(FEED) as snapshot:
+        response = respond(request, snapshot, form=form, bounds=LARGEST)
+    encoded = wire.encode(response.answer, form)
+    assert wire.decode(Answer, encoded, bytes_max=ANSWER_BYTES_MAX) == response.answer
+    assert response.answer.id == request.id
+    if response.answer.delta is not None:
+        TokenSet.decode(response.answer.delta.tokens)
+        assert response.replica is not None
+
+
+@given(data=st.binary(max_size=300), form=st.sampled_from(Format))
+def test_random_bytes_are_no_token_set_or_one(data: bytes, form: Format) -> None:
+    presented = collection(asof=5).model_copy(update={"tokens": data})
+    answer = ask(_feed_with_a_past(), presented, form=form).answer
+    assert answer.delta is not None or answer.void is not None
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("form", Format)
+def test_a_replica_of_any_base_gets_all(base: int, form: Format) -> None:
+    walker = Walker(_feed_with_a_past(), form)
+    first = ask(_feed_with_a_past(), base=base, form=form)
+    assert wire.encode(first.answer, form)
+    assert {it.item_id for it in delta_of(first).changes} >= {"item-1", "item-4", "moved"}
+    walker.ask_for_all(pages_max=100)
+    assert len(walker.contents["large"]) == 100_000
