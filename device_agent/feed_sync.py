@@ -85,8 +85,8 @@ class FeedSync:
             self.replica.close_request()
             self._schedule = self._schedule.failed(now, self._chance(), self._waits)
             return SyncDone(self.feed, "the gateway did not answer")
-        if not self._schedule.forced and not self.replica.needs_sync():
-            self._schedule = self._schedule.idle(now, self._chance(), self._waits)
+        if not self._schedule.is_due(now) and not self.replica.needs_sync():
+            self._schedule = self._schedule.looked()
             return None
         self._schedule = self._schedule.sent(now, self._waits)
         return self.replica.request(self._request_id(), answer_bytes_max=self._answer_bytes_max)

@@ -33,39 +33,44 @@ class Schedule:
 
     Attributes:
         due: when to send a request, None while nothing asks for one.
-        forced: whether to send it even if nothing is known to be missing.
+        look: when to send one if something is known to be missing then.
         deadline: when the outstanding request counts as lost, None without one.
         attempts: requests in a row without an answer that helped.
     """
 
     due: float | None = None
-    forced: bool = False
+    look: float | None = None
     deadline: float | None = None
     attempts: int = 0
 
     def at_once(self, now: float) -> "Schedule":
         """Somebody asks for a sync: the user, a connect, the gateway's return."""
-        return replace(self, due=now, forced=True)
+        return replace(self, due=now)
 
     def soon(self, now: float, chance: float, waits: Waits, *, forced: bool) -> "Schedule":
         """A push was lost (D3) or means nothing (D1). `chance` is a random number in 0 .. 1.
 
         Others may be under way in another order, so the sync waits a little, and unless
-        `forced` it is not sent if they have filled the gap.
+        `forced` it is not sent if they have filled the gap by then.
         """
         if self.attempts:
             return self  # the gateway does not answer: the backoff decides
         at = now + waits.debounce_s * _jitter(chance)
-        due = at if self.due is None else min(self.due, at)
-        return replace(self, due=due, forced=self.forced or forced)
+        if forced:
+            return replace(self, due=at if self.due is None else min(self.due, at))
+        return replace(self, look=at if self.look is None else min(self.look, at))
+
+    def looked(self) -> "Schedule":
+        """Nothing is missing any more."""
+        return replace(self, look=None)
 
     def sent(self, now: float, waits: Waits) -> "Schedule":
         """A request was published."""
         return Schedule(deadline=now + waits.request_timeout_s, attempts=self.attempts)
 
     def idle(self, now: float, chance: float, waits: Waits) -> "Schedule":
-        """What was due is not needed any more."""
-        return Schedule(due=now + waits.period_s * _jitter(chance), forced=True)
+        """All is here."""
+        return Schedule(due=now + waits.period_s * _jitter(chance))
 
     def answered(
         self, now: float, chance: float, waits: Waits, *, again: bool, progress: bool
@@ -73,10 +78,10 @@ class Schedule:
         """An answer came; `again`: more is missing; `progress`: it helped."""
         if not again:
             if self.asked_again:
-                return Schedule(due=self.due, forced=True)
+                return Schedule(due=self.due)
             return self.idle(now, chance, waits)
         if progress:
-            return Schedule(due=now, forced=True)
+            return Schedule(due=now)
         return self.failed(now, chance, waits)
 
     def failed(
@@ -84,9 +89,7 @@ class Schedule:
     ) -> "Schedule":
         """No answer came, or a refusal: try again after a full-jitter backoff."""
         bound = min(waits.backoff_s_max, waits.backoff_s * 2 ** min(self.attempts, 16))
-        return Schedule(
-            due=now + max(retry_after_s, bound * chance), forced=True, attempts=self.attempts + 1
-        )
+        return Schedule(due=now + max(retry_after_s, bound * chance), attempts=self.attempts + 1)
 
     def disconnected(self) -> "Schedule":
         """Nothing can be sent or heard: the next connect asks at once."""
@@ -95,12 +98,18 @@ class Schedule:
     @property
     def asked_again(self) -> bool:
         """Whether another sync was asked for while the request was out."""
-        return self.forced and self.due is not None
+        return self.deadline is not None and self.due is not None
+
+    def is_due(self, now: float) -> bool:
+        """Whether to send a request even if nothing is known to be missing."""
+        return self.due is not None and self.due <= now
 
     @property
     def next_timer(self) -> float | None:
         """When to look again: a request is due or lost. No new one while one is out (Q1)."""
-        return self.due if self.deadline is None else self.deadline
+        if self.deadline is not None:
+            return self.deadline
+        return min((at for at in (self.due, self.look) if at is not None), default=None)
 
 
 def _jitter(chance: float) -> float:

@@ -83,8 +83,9 @@ class Responding:
             self._counters.count("messages on strange topics")
             return
         match named:
-            case StatusTopic(who) if who != GATEWAY:
-                self._status(who, payload)
+            case StatusTopic(who):
+                if who != GATEWAY:  # its own, which no filter for statuses can leave out
+                    self._status(who, payload)
             case ReplicaTopic(device, feed, Channel.REQUEST):
                 self._request(device, feed, payload)
             case _:

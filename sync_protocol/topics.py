@@ -124,9 +124,10 @@ def may_subscribe(topics: Topics, device: str, topic_filter: str) -> bool:
     A wildcard is allowed only for the feed: ``{prefix}/{device}/+/notify`` and ``.../response``.
     Everything else that a device may hear has one exact name.
     """
-    levels = topic_filter.removeprefix(topics.prefix + "/").split("/")
-    if len(levels) == 3 and levels[1] == "+":  # noqa: PLR2004 - device, feed, channel
-        topic_filter = f"{topics.prefix}/{levels[0]}/any/{levels[2]}"
+    head = topics.prefix + "/"
+    levels = topic_filter.removeprefix(head).split("/")
+    if topic_filter.startswith(head) and len(levels) == 3 and levels[1] == "+":  # noqa: PLR2004 - device, feed, channel
+        topic_filter = f"{head}{levels[0]}/any/{levels[2]}"
     return may_receive(topics, device, topic_filter)
 
 

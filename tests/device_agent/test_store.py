@@ -3,6 +3,7 @@
 import abc
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -47,12 +48,22 @@ def held(
     )
 
 
+def interrupted(store: ReplicaStore) -> None:
+    store.set_state(ReplicaState(view_id=1))
+    store.set_item(held("b"))
+    store.append_content("a", 2, b"c")
+    store.delete_item("a")
+    store.remember("gone", 2)
+    store.forget_tokens()
+    raise KeyboardInterrupt
+
+
 class StoreContract(abc.ABC):
     """Inherited by the tests of each store."""
 
     @pytest.fixture
     @abc.abstractmethod
-    def store(self, tmp_path: Path) -> Iterator[ReplicaStore]:
+    def store(self, tmp_path: Path) -> ReplicaStore | Iterator[ReplicaStore]:
         """An empty one."""
 
     def test_begins_with_nothing(self, store: ReplicaStore) -> None:
@@ -151,13 +162,7 @@ class StoreContract(abc.ABC):
             store.append_content("a", 0, b"ab")
             store.remember("gone", 1)
         with pytest.raises(KeyboardInterrupt), store.transaction():
-            store.set_state(ReplicaState(view_id=1))
-            store.set_item(held("b"))
-            store.append_content("a", 2, b"c")
-            store.delete_item("a")
-            store.remember("gone", 2)
-            store.forget_tokens()
-            raise KeyboardInterrupt
+            interrupted(store)
         assert store.state() == STATE
         assert list(store.items()) == [held("a")]
         assert b"".join(store.content("a")) == b"ab"
@@ -169,9 +174,9 @@ class StoreContract(abc.ABC):
 
 class TestMemoryReplicaStore(StoreContract):
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[ReplicaStore]:
+    def store(self, tmp_path: Path) -> ReplicaStore:
         del tmp_path
-        yield MemoryReplicaStore()
+        return MemoryReplicaStore()
 
 
 class TestSqliteReplicaStore(StoreContract):
@@ -191,6 +196,23 @@ class TestSqliteReplicaStore(StoreContract):
         assert state.collection is not None
         assert tokens.last in state.collection.held
         assert not state.collection.held - tokens
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Files of this process cannot grow beyond `size` bytes: a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def overfill(store: ReplicaStore) -> None:
+    with store.transaction():
+        store.delete_item("a")
+        store.append_content("b", 0, bytes(1_000_000))
 
 
 class TestAgentFile:
@@ -284,14 +306,12 @@ class TestAgentFile:
         with contextlib.closing(AgentFile(path)) as file:
             store = file.replica("feed")
             store.set_item(held("a"))
-            file.limit_pages(0)
-            with (
-                pytest.raises(StoreError, match="full"),
-                store.transaction(),
-            ):
-                store.delete_item("a")
-                store.append_content("b", 0, bytes(1_000_000))
+            with largest_file(100_000), pytest.raises(StoreError, match="cannot be written"):
+                overfill(store)
             assert list(store.items()) == [held("a")]
+            with store.transaction():
+                store.set_item(held("b"))
+            assert list(store.items()) == [held("a"), held("b")]
 
 
 @pytest.mark.parametrize("kill_at", range(8))

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from gateway import embedded_broker
+from gateway import broker_gate
 from gateway.embedded_broker import BrokerError, EmbeddedBroker
 from sync_protocol import limits
 from sync_protocol.topics import Topics
@@ -187,11 +187,11 @@ class TestLogin:
             gateway.subscribe(REQUESTS)
             probes = [Probe(broker.port, "tablet", "wrong") for _ in range(4)]
             answers = [pool.submit(probe.connect) for probe in probes]
-            for _ in range(embedded_broker.LOGINS_AT_ONCE):
+            for _ in range(broker_gate.LOGINS_AT_ONCE):
                 assert slow_logins.acquire(timeout=PATIENCE_SECONDS)
             phone.publish(REQUEST, b"meanwhile")
             assert gateway.hear().payload == b"meanwhile"
-            assert len(at_once) == embedded_broker.LOGINS_AT_ONCE
+            assert len(at_once) == broker_gate.LOGINS_AT_ONCE
             release.set()
             assert {answer.result() for answer in answers} == {"Not authorized"}
             for probe in probes:
@@ -326,7 +326,7 @@ class TestTopics:
                 assert tablet.hear_until(b"end") == []
 
     def test_are_bounded_in_number(self, broker: EmbeddedBroker) -> None:
-        count_max = embedded_broker.FILTERS_PER_CONNECTION_MAX
+        count_max = broker_gate.FILTERS_PER_CONNECTION_MAX
         filters = [f"sync/v1/phone/feed-{number}/notify" for number in range(count_max + 1)]
         with enter(broker, "phone") as phone:
             assert phone.subscribe(*filters) == [1] * count_max + [0x80]
@@ -448,7 +448,7 @@ class TestRetained:
 
 class TestTraffic:
     def test_of_one_publisher_stays_in_order(self, broker: EmbeddedBroker) -> None:
-        numbers = range(2 * embedded_broker.UNSENT_MESSAGES_MAX)
+        numbers = range(2 * broker_gate.UNSENT_MESSAGES_MAX)
         with enter(broker, "gateway") as gateway, enter(broker, "phone") as phone:
             phone.subscribe("sync/v1/phone/+/notify", qos=0)
             gateway.publish_many((NOTIFY, str(number).encode()) for number in numbers)
@@ -494,7 +494,7 @@ class TestTraffic:
         self, broker: EmbeddedBroker, events: Events
     ) -> None:
         push = bytes(limits.NOTIFICATION_BYTES_MAX)
-        pushes = 4 * embedded_broker.UNSENT_BYTES_MAX // len(push)
+        pushes = 4 * broker_gate.UNSENT_BYTES_MAX // len(push)
         with (
             enter(broker, "gateway") as gateway,
             enter(broker, "tablet") as tablet,
@@ -517,7 +517,7 @@ class TestTraffic:
         with enter(broker, "gateway") as gateway, Raw(broker.port) as phone:
             phone.login("phone", password_of("phone"))
             phone.subscribe(NOTIFY, qos=1)
-            for _ in range(4 * embedded_broker.UNSENT_BYTES_MAX // len(push)):
+            for _ in range(4 * broker_gate.UNSENT_BYTES_MAX // len(push)):
                 gateway.publish(NOTIFY, push)
             events.wait_for("connections_dropped")
         prove_that_it_serves(broker)
@@ -537,7 +537,7 @@ class TestTraffic:
             listener.subscribe(REQUESTS if other == "gateway" else topic)
             probe.publish(topic, bytes(payload_bytes))
             assert listener.hear().payload == bytes(payload_bytes)
-            probe.publish(topic, bytes(payload_bytes + embedded_broker.TOPIC_BYTES_MAX), qos=0)
+            probe.publish(topic, bytes(payload_bytes + broker_gate.TOPIC_BYTES_MAX), qos=0)
             probe.wait_until_ended()
             events.wait_for("packets_too_big")
         prove_that_it_serves(broker)
@@ -646,7 +646,7 @@ class TestStart:
         with pytest.raises(BrokerError, match=complaint):
             broker.start()
         assert not [t for t in threading.enumerate() if t.name == "mqtt-broker"]
-        assert threading.active_count() <= before + embedded_broker.LOGINS_AT_ONCE
+        assert threading.active_count() <= before + broker_gate.LOGINS_AT_ONCE
         with pytest.raises(ConnectionRefusedError):
             Raw(broker.port)
 
@@ -678,7 +678,7 @@ class TestStop:
             stack.enter_context(Raw(broker.port))
             began = time.monotonic()
             broker.stop()
-            assert time.monotonic() - began < embedded_broker.CLOSE_SECONDS_MAX
+            assert time.monotonic() - began < broker_gate.CLOSE_SECONDS_MAX
             for probe in probes:
                 probe.wait_until_ended()
         assert not [t for t in threading.enumerate() if t.name == "mqtt-broker"]

@@ -1,0 +1,182 @@
+"""One replica with its timetable, against a clock and a gateway that the test plays."""
+
+import itertools
+
+import pytest
+
+from device_agent.feed_sync import FeedSync, SyncDone
+from device_agent.replica import AnswerFate, PushResult, Replica
+from device_agent.schedule import Waits
+from device_agent.store_memory import MemoryReplicaStore
+from sync_protocol.messages import Request
+from sync_protocol.token_set import TokenSet
+from tests.device_agent.builders import BASE, change, delta, push, put, refused, void
+
+WAITS = Waits(debounce_s=0.2, period_s=900, request_timeout_s=10, backoff_s=1, backoff_s_max=60)
+FIRST = 1 - BASE
+
+
+@pytest.fixture
+def sync() -> FeedSync:
+    numbers = itertools.count(1)
+    return FeedSync(
+        "feed",
+        Replica(MemoryReplicaStore(), make_view_id=lambda: 1),
+        waits=WAITS,
+        chance=lambda: 1.0,
+        request_id=lambda: next(numbers).to_bytes(8),
+        answer_bytes_max=10_000,
+    )
+
+
+def asked(sync: FeedSync, now: float) -> Request:
+    request = sync.on_timer(now)
+    assert isinstance(request, Request)
+    return request
+
+
+def fill(sync: FeedSync, now: float = 0.0) -> None:
+    sync.ask_now(now)
+    _, done = sync.on_answer(now, delta(asked(sync, now).id, head=5))
+    assert done == SyncDone("feed")
+
+
+def test_it_does_nothing_by_itself(sync: FeedSync) -> None:
+    assert sync.next_timer is None
+    assert sync.on_timer(0.0) is None
+
+
+def test_a_connect_asks_and_the_answer_ends_it_until_the_period(sync: FeedSync) -> None:
+    fill(sync)
+    assert sync.next_timer == 450
+    assert sync.on_timer(449) is None
+    assert asked(sync, 450).collection is not None
+
+
+def test_pages_follow_at_once_and_only_the_last_ends_the_sync(sync: FeedSync) -> None:
+    sync.ask_now(0)
+    answer = delta(asked(sync, 0).id, head=5, held=TokenSet.of([5]), more=True)
+    assert sync.on_answer(1, answer)[1] is None
+    assert sync.next_timer == 1
+    assert sync.on_answer(2, delta(asked(sync, 1).id, head=5))[1] == SyncDone("feed")
+
+
+def test_one_gap_leads_to_one_sync_after_the_debounce(sync: FeedSync) -> None:
+    fill(sync)
+    assert sync.on_push(10, push(8, put("a", b"A"), prev=7))[0] is PushResult.GAP
+    assert sync.on_push(10.05, push(12, put("b", b"B"), prev=11))[0] is PushResult.GAP
+    assert sync.next_timer == 10.1
+    request = asked(sync, 10.1)
+    sync.on_answer(10.2, delta(request.id, head=12, changes=[change(11, put("c", b"C"))]))
+    assert sync.next_timer is not None
+    assert sync.next_timer > 400
+
+
+def test_a_gap_that_fills_by_itself_leads_to_none(sync: FeedSync) -> None:
+    fill(sync)
+    sync.on_push(10, push(7, put("a", b"A"), prev=6))
+    sync.on_push(10.05, push(6, put("b", b"B")))
+    assert sync.on_timer(10.1) is None
+    assert sync.next_timer is not None
+    assert sync.next_timer > 400
+
+
+def test_a_push_that_means_nothing_leads_to_one_even_if_nothing_is_missing(
+    sync: FeedSync,
+) -> None:
+    fill(sync)
+    assert sync.on_push(10, push(6, "a", lineage=99))[0] is PushResult.STRANGE
+    asked(sync, 10.1)
+
+
+def test_no_second_request_while_one_is_out(sync: FeedSync) -> None:
+    fill(sync)
+    sync.ask_now(10)
+    request = asked(sync, 10)
+    sync.ask_now(11)
+    sync.on_push(11, push(8, "a", prev=7))
+    assert sync.on_timer(19.9) is None
+    # The first answer does not end what was asked for afterwards.
+    assert sync.on_answer(12, delta(request.id, head=8))[1] is None
+    second = asked(sync, 12)
+    assert second.id != request.id
+    assert sync.on_answer(13, delta(second.id, head=8))[1] == SyncDone("feed")
+
+
+def test_without_an_answer_it_asks_again_with_new_ids_and_longer_waits(sync: FeedSync) -> None:
+    sync.ask_now(0)
+    now, ids, waits = 0.0, set(), []
+    for _ in range(9):
+        ids.add(asked(sync, now).id)
+        assert sync.next_timer == now + 10
+        now += 10
+        assert sync.on_timer(now) == SyncDone("feed", "the gateway did not answer")
+        assert sync.next_timer is not None
+        waits.append(sync.next_timer - now)
+        now = sync.next_timer
+    assert len(ids) == 9
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_a_late_answer_is_not_taken(sync: FeedSync) -> None:
+    sync.ask_now(0)
+    request = asked(sync, 0)
+    sync.on_timer(10)
+    result, done = sync.on_answer(10.1, delta(request.id, head=5))
+    assert (result.fate, done) == (AnswerFate.NOT_AWAITED, None)
+
+
+def test_a_refusal_ends_the_sync_and_is_tried_again(sync: FeedSync) -> None:
+    sync.ask_now(0)
+    _, done = sync.on_answer(1, refused(asked(sync, 0).id))
+    assert done == SyncDone("feed", "busy: later", refused=True)
+    assert sync.next_timer == 2
+
+
+def test_a_busy_gateway_is_waited_for(sync: FeedSync) -> None:
+    sync.ask_now(0)
+    _, done = sync.on_answer(1, refused(asked(sync, 0).id, retry_after_s=30))
+    assert done == SyncDone("feed", "busy: later", refused=False)
+    assert sync.next_timer == 31
+
+
+def test_a_void_collection_is_asked_for_anew_at_once(sync: FeedSync) -> None:
+    fill(sync)
+    sync.ask_now(10)
+    result, done = sync.on_answer(11, void(asked(sync, 10).id))
+    assert (result.fate, done) == (AnswerFate.VOID, None)
+    assert asked(sync, 11).collection is None
+
+
+def test_an_answer_that_cannot_be_read_is_backed_off_from(sync: FeedSync) -> None:
+    sync.ask_now(0)
+    answer = delta(asked(sync, 0).id, head=5)
+    assert answer.delta is not None
+    broken = answer.delta.model_copy(update={"tokens": b"\xff" * 9})
+    result, done = sync.on_answer(1, answer.model_copy(update={"delta": broken}))
+    assert result.fate is AnswerFate.UNREADABLE
+    assert done is not None
+    assert done.refused
+    assert sync.next_timer == 2
+
+
+def test_answers_that_do_not_help_are_backed_off_from(sync: FeedSync) -> None:
+    fill(sync)
+    sync.on_push(10, push(6, put("a", b"abc", held=1)))
+    sync.ask_now(10)
+    now, waits = 10.0, []
+    for _ in range(3):
+        sync.on_answer(now, delta(asked(sync, now).id, head=6))
+        assert sync.next_timer is not None
+        waits.append(sync.next_timer - now)
+        now = sync.next_timer
+    assert waits == [1, 2, 4]
+
+
+def test_a_lost_connection_closes_the_request_and_waits_for_the_next(sync: FeedSync) -> None:
+    sync.ask_now(0)
+    request = asked(sync, 0)
+    sync.disconnected()
+    assert sync.next_timer is None
+    assert sync.on_answer(1, delta(request.id, head=5))[0].fate is AnswerFate.NOT_AWAITED
+    fill(sync, 20)
