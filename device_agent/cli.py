@@ -1,9 +1,10 @@
 """The command ``device-agent``: run, sync, items, show and status."""
 
 import contextlib
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
@@ -12,14 +13,19 @@ from device_agent.errors import AgentError
 if TYPE_CHECKING:  # at run time each command loads what it needs: --help needs none of it
     from device_agent.settings import Settings
 
-EXIT_CODES: Final = "Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage."
+EXIT_CODES: Final = "Exit status: 0 done, 1 failed, 2 wrong usage."
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+
+# The class of all wrong usage is private in typer, and this one of its subclasses is not.
+_UsageError: Final = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 app: Final = typer.Typer(
     help="Keeps contacts, calendars, tasks and mail of a tallysync gateway on this device.",
     epilog=EXIT_CODES,
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -27,24 +33,30 @@ Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="Settings, a TOML file (see config/device_agent.toml).",
+        metavar="FILE",
+        help="Settings, as in config/device_agent.toml.",
         envvar="TALLYSYNC_AGENT_CONFIG",
-        show_envvar=False,
     ),
 ]
-Data = Annotated[Path | None, typer.Option("--data", help="Where the items are kept.")]
-Device = Annotated[str | None, typer.Option("--id", help="Who this device is.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Where the items are kept.")
+]
+Device = Annotated[str | None, typer.Option("--id", metavar="ID", help="Who this device is.")]
 Feeds = Annotated[
-    list[str] | None, typer.Option("--feed", help="A feed to keep; may be given again.")
+    list[str] | None,
+    typer.Option("--feed", metavar="FEED", help="A feed to keep; can be repeated."),
 ]
 OnlyFeeds = Annotated[
-    list[str] | None, typer.Option("--feed", help="Only this feed; may be given again.")
+    list[str] | None, typer.Option("--feed", metavar="FEED", help="Only this; can be repeated.")
 ]
-Broker = Annotated[str | None, typer.Option("--broker", help="The MQTT broker, HOST:PORT.")]
+Broker = Annotated[
+    str | None, typer.Option("--broker", metavar="HOST:PORT", help="The MQTT broker.")
+]
 PasswordFile = Annotated[
     Path | None,
     typer.Option(
         "--password-file",
+        metavar="FILE",
         help="Holds the password; - is standard input. Without it the terminal asks.",
     ),
 ]
@@ -52,17 +64,37 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
-    """The program: an error that a user can mend is one line, without a traceback."""
+    """Run a command; what can be expected to fail ends in one line and an exit status."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # a stream that a test put there
+            # An id that this terminal cannot show is no reason to fail.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    try:
-        app()
-    except AgentError as error:
-        from device_agent.printing import safe_line  # noqa: PLC0415 - only an error needs it
+    sys.exit(_run(sys.argv[1:] or ["--help"]))
 
-        typer.echo(f"error: {safe_line(str(error))}", err=True)
-        sys.exit(1)
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result = app(arguments, prog_name="device-agent", standalone_mode=False)
+    except _UsageError as error:
+        path = getattr(getattr(error, "ctx", None), "command_path", "device-agent")
+        message = error.format_message().rstrip(".")
+        return _failed(f"{message}. '{path} --help' says more.", EXIT_USAGE)
+    except typer.Abort:
+        return _failed("stopped", EXIT_FAILED)
+    except AgentError as error:
+        return _failed(str(error), EXIT_FAILED)
+    except BrokenPipeError:
+        # Who reads has seen enough. Python flushes once more at its end, to nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    return result if isinstance(result, int) else 0
+
+
+def _failed(message: str, code: int) -> int:
+    from device_agent.printing import safe_line  # noqa: PLC0415 - only an error needs it
+
+    typer.echo(f"error: {safe_line(message)}", err=True)
+    return code
 
 
 @app.callback(invoke_without_command=True)
@@ -105,7 +137,9 @@ def sync(
     data: Data = None,
     config: Config = None,
     password_file: PasswordFile = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds.")] = 60.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds to wait at most.")
+    ] = 60.0,
     as_json: AsJson = False,
 ) -> None:
     """Sync once, until all is here, and exit."""
@@ -130,7 +164,9 @@ def items(
 
 @app.command(epilog=EXIT_CODES)
 def show(
-    item: Annotated[str, typer.Argument(help="Its id, or as much of it as only it begins with.")],
+    item: Annotated[
+        str, typer.Argument(metavar="ITEM", help="Its id, or a beginning that no other has.")
+    ],
     *,
     data: Data = None,
     config: Config = None,

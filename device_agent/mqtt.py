@@ -21,6 +21,8 @@ _LOG: Final = logging.getLogger(__name__)
 UNSENT_MESSAGES_MAX: Final = 20
 RECONNECT_WAIT_S_MAX: Final = 30
 GOODBYE_S_MAX: Final = 2.0
+# paho's word, without MQTT 5, for a connection that the other side closed.
+_CLOSED: Final = "Unspecified error"
 
 
 class DeviceLink:
@@ -83,7 +85,7 @@ class DeviceLink:
         self._client.loop_start()
 
     def close(self) -> None:
-        """Say goodbye and disconnect."""
+        """Say goodbye and disconnect, within twice `GOODBYE_S_MAX`."""
         if self._ready.is_set():
             goodbye = self._client.publish(
                 self._topics.status(self._device), topics.OFFLINE, qos=1, retain=True
@@ -93,7 +95,10 @@ class DeviceLink:
             except (RuntimeError, ValueError):
                 _LOG.info("the broker was gone before the agent could say goodbye")
         self._client.disconnect()
-        self._client.loop_stop()
+        # While a host does not answer, paho's thread ends only with its own timeouts.
+        stopping = threading.Thread(target=self._client.loop_stop, name="stop paho", daemon=True)
+        stopping.start()
+        stopping.join(GOODBYE_S_MAX)
 
     def request(self, feed: str, payload: bytes) -> bool:
         """Publish a sync request with QoS 1; whether it could be handed to the connection."""
@@ -151,7 +156,8 @@ class DeviceLink:
     ) -> None:
         if self._ready.is_set():
             self._ready.clear()
-            self._on_lost(str(reason))
+            closed = "it was closed there, as for a second agent with this id"
+            self._on_lost(closed if str(reason) == _CLOSED else str(reason))
 
     def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:

@@ -56,11 +56,12 @@ class _Report:
         if done.error is not None or self._file is None:
             return  # the agent logs errors
         store = self._file.replica(done.feed)
+        incomplete = store.incomplete_count()
         _LOG.info(
-            "synced %s: %d items, %d of them incomplete; since the last time %d changed, %d gone",
+            "synced %s: %d items%s; since the last sync %d changed, %d gone",
             done.feed,
             store.item_count(),
-            store.incomplete_count(),
+            f", {incomplete} incomplete" if incomplete else "",
             self._changes.pop((done.feed, Event.CHANGED), 0),
             self._changes.pop((done.feed, Event.REMOVED), 0),
         )

@@ -1,5 +1,6 @@
 """What can go wrong between a command and the gateway's HTTP API."""
 
+import shlex
 from pathlib import Path
 
 
@@ -22,7 +23,8 @@ class NoGatewayError(Exception):
 
     def __init__(self, data_dir: Path, why: str) -> None:
         super().__init__(
-            f"no gateway runs with {data_dir} ({why}): 'gateway run --data {data_dir}' starts one"
+            f"no gateway runs with {data_dir} ({why}):"
+            f" 'gateway run --data {shlex.quote(str(data_dir))}' starts one"
         )
 
 

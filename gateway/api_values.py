@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
-import cbor2
 from pydantic import BaseModel, ValidationError
 
+from gateway import api_bulk
 from gateway import api_models as models
 from gateway.device import DeviceError, NoSuchDeviceError
 from gateway.feed import (
@@ -108,21 +108,15 @@ def read_json(body: bytes, model: type[M]) -> M:
 def read_bulk(body: bytes) -> Sequence[object]:
     """The mutations of a bulk request, each of which has still to be read. RefusedError."""
     try:
-        read = cbor2.loads(
-            body,
-            max_depth=limits.DEPTH_MAX,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-        )
-    except Exception as error:
-        raise RefusedError(
-            400, "unreadable", f"the body is not CBOR: {type(error).__name__}"
-        ) from None
+        read = api_bulk.decode(body)
+    except api_bulk.BulkError as error:
+        raise RefusedError(400, "unreadable", str(error)) from None
     if not isinstance(read, list) or len(read) > models.BULK_MUTATIONS_MAX:
         raise RefusedError(
             400, "invalid", f"the body is an array of at most {models.BULK_MUTATIONS_MAX} mutations"
         )
-    return read
+    mutations: list[object] = read
+    return mutations
 
 
 def read_mutation(raw: object) -> Mutation | models.Result:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-import cbor2
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway import api_bulk
 from gateway import api_models as models
 from gateway.api_errors import ApiError, NoAnswerError, NoGatewayError
 from gateway.data_dir import API_FILE
@@ -168,11 +168,10 @@ class GatewayClient:
 
     def bulk(self, feed: str, mutations: Sequence[models.BulkMutation]) -> Sequence[models.Result]:
         """Change many items; what became of each, in their order."""
-        body = [mutation.model_dump(exclude_none=True) for mutation in mutations]
         response = self._ask(
             "POST",
             f"{_feed_path(feed)}/items",
-            content=cbor2.dumps(body),
+            content=api_bulk.encode(mutations),
             media_type=models.CBOR,
         )
         results = self._parsed(models.BulkResult, response).results

@@ -90,7 +90,15 @@ class TinyDbLedger:
         return self._folder / f"{hashlib.sha256(device.encode()).hexdigest()[:32]}.json"
 
     def load(self, device: str, generation: bytes) -> Mapping[str, Record]:
-        """See `Ledger`. A damaged file is moved aside: the next requests rebuild it."""
+        """See `Ledger`. What cannot be read is as if it were not there: requests rebuild it."""
+        try:
+            return self._read(device, generation)
+        except OSError:
+            self._count("ledger reads failed")
+            _LOG.exception("the ledger file of device %s cannot be read", device)
+            return {}
+
+    def _read(self, device: str, generation: bytes) -> Mapping[str, Record]:
         path = self.path(device)
         try:
             with TinyDB(path, storage=AtomicJsonStorage) as db:

@@ -62,13 +62,12 @@ class Notifying:
         return dict(self._cursors)
 
     def _run(self) -> None:
-        while True:
-            with self._work:
-                self._work.wait_for(lambda: self._committed or self._closing)
-                if not self._committed:
-                    return
-                self._committed = False
-            feeds = self._store.feeds()
+        while self._wait():
+            try:
+                feeds = self._store.feeds()
+            except Exception:
+                self._failed("the changes could not be notified")
+                continue
             for gone in self._cursors.keys() - set(feeds):
                 del self._cursors[gone]
             for feed in feeds:
@@ -77,9 +76,26 @@ class Notifying:
                 except NoSuchFeedError:
                     continue  # removed meanwhile
                 except Exception:
-                    self._counters.count("errors in a handler")
-                    _LOG.exception("the changes of feed %s could not be notified", feed)
-                    self._cursors[feed] = self._head(feed)  # the syncs bring them
+                    self._failed(f"the changes of feed {feed} could not be notified")
+                    self._skip(feed)
+
+    def _wait(self) -> bool:
+        """Wait for commits; False once there is nothing more to do."""
+        with self._work:
+            self._work.wait_for(lambda: self._committed or self._closing)
+            committed, self._committed = self._committed, False
+            return committed
+
+    def _skip(self, feed: str) -> None:
+        """Leave to the syncs what could not be notified: it may fail each time."""
+        try:
+            self._cursors[feed] = self._head(feed)
+        except Exception:
+            self._failed(f"feed {feed} cannot be read")
+
+    def _failed(self, what: str) -> None:
+        self._counters.count("errors in a handler")
+        _LOG.exception("%s", what)
 
     def _notify(self, feed: str) -> None:
         cursor = self._cursors.get(feed, 0)

@@ -20,12 +20,16 @@ class Registry:
         self._records: dict[str, dict[str, Record]] = {}
         self._unsaved: set[str] = set()
 
-    def came_online(self, device: str, records: Mapping[str, Record], now: float) -> None:
-        """A device says that it is there; `records` is what the ledger holds of it."""
+    def recall(self, device: str, records: Mapping[str, Record]) -> None:
+        """Have at hand what the ledger holds of a device."""
         with self._lock:
-            self._online[device] = now
             # What a request told since is newer than the ledger.
             self._records[device] = {**records, **self._records.get(device, {})}
+
+    def came_online(self, device: str, now: float) -> None:
+        """A device says that it is there."""
+        with self._lock:
+            self._online[device] = now
 
     def went_offline(self, device: str) -> None:
         """A device says, or its will does, that it is gone."""

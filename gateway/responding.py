@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.counters import Counters
+from gateway.device import Device
 from gateway.feed import NoSuchFeedError
 from gateway.feed_sqlite import SqliteStore
 from gateway.ledger import Ledger, Record
@@ -97,31 +98,33 @@ class Responding:
                 if (enrolled := self._store.device(device)) is None:
                     self._counters.count("messages of unknown devices")
                     return
-                records = (
-                    {}
-                    if self._registry.is_known(device)
-                    else self._ledger.load(device, enrolled.generation)
-                )
-                self._registry.came_online(device, records, self._unix_time())
+                self._recall(enrolled)
+                self._registry.came_online(device, self._unix_time())
             case topics.OFFLINE | b"":
                 self._registry.went_offline(device)
             case _:
                 self._counters.count("statuses refused")
 
+    def _recall(self, enrolled: Device) -> None:
+        """Have a device's records at hand: those of its other feeds are saved with each one."""
+        if not self._registry.is_known(enrolled.id):
+            records = self._ledger.load(enrolled.id, enrolled.generation)
+            self._registry.recall(enrolled.id, records)
+
     def _request(self, device: str, feed: str, payload: bytes) -> None:
         self._counters.count("requests")
+        # A refusal goes to what cannot be read, too.
+        form = Format.JSON if payload[:1] == b"{" else Format.CBOR
+        response: Response | None
         try:
-            form = wire.form_of(payload)
-            response = self._response(device, feed, payload, form)
+            response = self._response(device, feed, payload, wire.form_of(payload))
         except ProtocolError as error:
             self._counters.count(f"requests refused: {error.reason}")
             _LOG.info("a request of %s for %s was refused: %s", device, feed, error)
-            form = Format.JSON if payload[:1] == b"{" else Format.CBOR
             response = _refusal(payload, error)
         except Exception:
             self._counters.count("errors in a handler")
             _LOG.exception("a request of %s for %s could not be answered", device, feed)
-            form = Format.JSON if payload[:1] == b"{" else Format.CBOR
             response = _refusal(payload, ProtocolError("internal", "the gateway failed; try later"))
         if response is None:
             return  # no request id could be read: there is nobody to tell
@@ -151,6 +154,7 @@ class Responding:
                 held=known.held,
                 synced_at=int(self._unix_time()),
             )
+            self._recall(enrolled)
             self._registry.synced(device, feed, record)
         self._counters.count("changes resent", len(response.sent))
         return response

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from gateway.registry import Registry
 from gateway.responder import AnswerLimits
 from gateway.responding import Responding
 from gateway.settings import Settings
-from gateway.writer import Writer
+from gateway.writer import Writer, WriterClosedError
 from sync_protocol import names, tokens
 from sync_protocol.topics import Topics
 
@@ -356,7 +355,10 @@ class Service:
     def _write(self, work: Callable[[SqliteTransaction], T]) -> T:
         try:
             result = self._writer.submit(work).result()
-        except (sqlite3.Error, OSError) as error:
+        except (FeedError, devices.DeviceError, WriterClosedError):
+            raise
+        except Exception as error:
+            _LOG.exception("a change could not be stored")
             self._storage_problem = (
                 f"the last change could not be stored, and was refused ({error}): look after the"
                 f" disk of {self.settings.data_dir}"

@@ -36,8 +36,15 @@ class Writer:
     cost few syncs of the disk, and one alone waits for nobody.
     """
 
-    def __init__(self, store: SqliteStore, *, on_commit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: SqliteStore,
+        *,
+        on_commit: Callable[[], None],
+        submit_wait_s_max: float = SUBMIT_WAIT_S_MAX,
+    ) -> None:
         self._store = store
+        self._submit_wait_s_max = submit_wait_s_max
         self._on_commit = on_commit
         self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_JOBS_MAX)
         self._closing = threading.Event()
@@ -67,7 +74,7 @@ class Writer:
         if self._closing.is_set():
             raise WriterClosedError(_CLOSING)
         try:
-            self._jobs.put(_Job(work, future), timeout=SUBMIT_WAIT_S_MAX)
+            self._jobs.put(_Job(work, future), timeout=self._submit_wait_s_max)
         except queue.Full:
             raise WriterClosedError("the disk does not keep up: try again later") from None
         if self._closing.is_set() and not self._thread.is_alive():

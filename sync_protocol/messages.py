@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final, Literal, Self
 
-from annotated_types import Len, MaxLen
+from annotated_types import Ge, Le, Len, MaxLen
 from pydantic import model_validator
 
 from sync_protocol import limits, wire
@@ -15,6 +15,8 @@ from sync_protocol.wire import Format, Key, Message
 VERSION: Final = 1
 REQUEST_ID_BYTES: Final = 8
 
+# Not a Literal, which would take True for 1.
+Version = Annotated[int, Ge(VERSION), Le(VERSION)]
 RequestId = Annotated[bytes, Len(REQUEST_ID_BYTES, REQUEST_ID_BYTES)]
 SetBytes = Annotated[bytes, MaxLen(limits.TOKEN_SET_BYTES_MAX)]
 Portion = Annotated[bytes, MaxLen(limits.ANSWER_BYTES_MAX)]
@@ -76,7 +78,7 @@ class Change(_PutOrRemove):
 class NotificationHead(Message):
     """The part of a push that differs from replica to replica."""
 
-    v: Annotated[Literal[1], Key(0)]
+    v: Annotated[Version, Key(0)]
     lineage: Annotated[Word32, Key(1)]
     n: Annotated[Integer, Key(2)]
     prev: Annotated[Integer | None, Key(3)] = None
@@ -122,7 +124,7 @@ class Request(Message):
     The place of an inventory (Q3) and of edits (E1) is kept: keys 7 and 8.
     """
 
-    v: Annotated[Literal[1], Key(0)]
+    v: Annotated[Version, Key(0)]
     id: Annotated[RequestId, Key(1)]
     base: Annotated[Natural | None, Key(2)] = None
     view_id: Annotated[Word32, Key(3)]
@@ -178,7 +180,7 @@ class Refused(Message):
 class Answer(Message):
     """What a request gets (M9): exactly one of `delta`, `void` and `refused`."""
 
-    v: Annotated[Literal[1], Key(0)]
+    v: Annotated[Version, Key(0)]
     id: Annotated[RequestId, Key(1)]
     delta: Annotated[Delta | None, Key(2)] = None
     void: Annotated[Void | None, Key(3)] = None

@@ -90,11 +90,11 @@ def show(device: DeviceArgument, *, data: DataDir = None, as_json: AsJson = Fals
             {
                 "feed": replica.feed,
                 "last sync": common.time_text(replica.synced_at),
-                "changes behind": "all" if replica.behind is None else replica.behind,
+                "changes since": "all" if replica.behind is None else replica.behind,
             }
             for replica in found.replicas
         ],
-        right=["changes behind"],
+        right=["changes since"],
     )
 
 

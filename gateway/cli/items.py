@@ -10,7 +10,7 @@ import typer
 
 from gateway.cli import common
 from gateway.cli.common import AsJson, CommandError, DataDir, FeedArgument
-from sync_protocol import limits, names
+from sync_protocol import limits
 
 if TYPE_CHECKING:
     from gateway.importing.found import FoundItem
@@ -35,14 +35,19 @@ def put(
         typer.Option("--id", metavar="ID", help="Id of the item; else its UID or Message-ID."),
     ] = None,
     kind: Annotated[
-        str | None, typer.Option("--kind", help="contact, event, task, mail or another word.")
+        str | None,
+        typer.Option("--kind", metavar="KIND", help="contact, event, task, mail or another word."),
     ] = None,
     media_type: Annotated[
-        str | None, typer.Option("--media-type", help="As text/vcard; else by FILE's suffix.")
+        str | None,
+        typer.Option("--media-type", metavar="TYPE", help="As text/vcard; else by FILE's suffix."),
     ] = None,
-    folder: Annotated[str | None, typer.Option("--folder", help="Folder of the item.")] = None,
+    folder: Annotated[
+        str | None, typer.Option("--folder", metavar="FOLDER", help="Folder of the item.")
+    ] = None,
     flag: Annotated[
-        list[str] | None, typer.Option("--flag", help="A flag of the item; can be repeated.")
+        list[str] | None,
+        typer.Option("--flag", metavar="FLAG", help="A flag of the item; can be repeated."),
     ] = None,
     data: DataDir = None,
     as_json: AsJson = False,
@@ -56,6 +61,7 @@ def put(
     media_type = media_type or _media_type(file)
 
     from gateway import api_models as models  # noqa: PLC0415 - heavy
+    from sync_protocol import names  # noqa: PLC0415 - heavy
 
     kind = kind or (only.kind if only else models.default_kind(media_type))
     if kind is None:

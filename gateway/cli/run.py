@@ -1,14 +1,17 @@
 """``gateway run``: the gateway, until a signal ends it."""
 
+import contextlib
 import logging
 import shlex
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gateway.cli.common import CommandError, DataDir
+from gateway.data_dir import default_data_dir
 
 if TYPE_CHECKING:
     from gateway.run import Running
@@ -44,9 +47,6 @@ def run(
 
     Without settings it brings its own MQTT broker, which serves this machine only.
     """
-    # Blocked before any thread begins, so that they all leave the signals to `sigwait`. One that
-    # comes while the gateway starts or stops waits until that is done.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     from gateway import run as gateway_run  # noqa: PLC0415 - heavy
     from gateway import settings as gateway_settings  # noqa: PLC0415 - heavy
 
@@ -55,13 +55,28 @@ def run(
         settings = gateway_settings.load(
             config, data_dir=data, broker_port=broker_port, api_port=api_port
         )
-        with gateway_run.running(settings) as running:
-            typer.echo(_greeting(settings, running, data_option=data))
+        with _signals_held(), gateway_run.running(settings) as running:
+            typer.echo(_greeting(settings, running))
             signal.sigwait(_SIGNALS)
             typer.echo("Stopping: what was taken in is still sent.")
     except (gateway_settings.SettingsError, gateway_run.RunError) as error:
         raise CommandError(str(error)) from error
     typer.echo("Stopped.")
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Keep signals for `sigwait`; what comes while the gateway starts or stops waits for it.
+
+    Entered before any thread begins, so that all of them leave the signals alone.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        while signal.sigtimedwait(_SIGNALS, 0) is not None:
+            pass  # Ctrl-C again, by somebody who thought that stopping takes long
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _log_to_stderr(*, verbose: bool) -> None:
@@ -72,8 +87,9 @@ def _log_to_stderr(*, verbose: bool) -> None:
         logging.getLogger("gateway").setLevel(logging.INFO)
 
 
-def _greeting(settings: "Settings", running: "Running", *, data_option: Path | None) -> str:
-    option = f" --data {shlex.quote(str(data_option))}" if data_option else ""
+def _greeting(settings: "Settings", running: "Running") -> str:
+    is_default = settings.data_dir == default_data_dir()
+    option = "" if is_default else f" --data {shlex.quote(str(settings.data_dir))}"
     broker = f"{running.broker_host}:{running.broker_port}"
     if running.embedded:
         broker += " (embedded, for this machine only)"

@@ -55,7 +55,7 @@ def status(
     if devices:
         now = int(time.time())
         common.show_table(
-            [row for device in devices for row in _rows(device, now)], right=["behind"]
+            [row for device in devices for row in _rows(device, now)], right=["changes since"]
         )
     else:
         typer.echo("There is no device yet. 'gateway device add ID --feed FEED' enrols one.")
@@ -75,7 +75,7 @@ def _rows(device: "Device", now: int) -> list[dict[str, object]]:
             "online": "yes" if device.online else "no",
             "last sync": common.time_text(replica.synced_at)
             + (" (stale)" if replica.synced_at and now - replica.synced_at > STALE_S else ""),
-            "behind": "all" if replica.behind is None else str(replica.behind),
+            "changes since": "all" if replica.behind is None else str(replica.behind),
         }
         for replica in device.replicas
     ]

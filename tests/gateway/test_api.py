@@ -1,11 +1,13 @@
 """The HTTP API, asked by clients that mean well and others that do not."""
 
+import errno
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from gateway import api_models as models
+from gateway.feed_sqlite import SqliteStore
 from gateway.service import Service, StorageError
 from gateway.writer import WriterClosedError
 from tests.gateway.serving import TOKEN, Served, refusal, serve
@@ -153,6 +155,20 @@ class TestStatus:
         assert status["health"] == "degraded"
         assert status["problems"] == ["not started"]
         assert status["feeds"] == len(served.service.feeds())
+
+    def test_a_disk_that_is_full_and_has_room_again(self, served: Served, feed: str) -> None:
+        def fails(_store: SqliteStore) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SqliteStore, "transaction", fails)
+            refused = served.put(feed, "a")
+        assert refusal(refused) == (503, "storage")
+        assert "No space left" in refused.json()["error"]["message"]
+        (_, problem) = served.ask("GET", "/v1/status").json()["problems"]
+        assert "No space left" in problem
+        assert served.put(feed, "a").status_code == 201
+        assert len(served.ask("GET", "/v1/status").json()["problems"]) == 1
 
     @pytest.mark.parametrize(
         ("error", "expected"),

@@ -117,8 +117,11 @@ def test_noise_harms_nobody(sent: bytes) -> None:
 
 def test_connections_are_bounded() -> None:
     with ApiServer(make_app, port=0) as server, contextlib.ExitStack() as idle:
-        for _ in range(CONNECTIONS_MAX):
+        for count in range(1, CONNECTIONS_MAX + 1):
             idle.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
+            if count == CONNECTIONS_MAX - 1:
+                with asked(server) as http:
+                    assert http.get("/").status_code == 204
         with asked(server) as http:
             assert http.get("/").status_code == 503
         idle.close()

@@ -185,6 +185,13 @@ def test_a_file_of_the_largest_size_is_read(damage: Damage) -> None:
     assert damage.ledger.load(DEVICE, GENERATION) == {"contacts": RECORD}
 
 
+def test_a_file_that_cannot_be_read_is_as_if_it_were_not_there(damage: Damage) -> None:
+    damage.path.unlink()
+    damage.path.mkdir()
+    assert damage.ledger.load(DEVICE, GENERATION) == {}
+    assert damage.counts == {"ledger reads failed": 1}
+
+
 def test_a_half_written_file_of_a_killed_gateway_disturbs_nobody(damage: Damage) -> None:
     damage.path.with_suffix(".tmp").write_bytes(b'{"_default": {"1": {"gener')
     assert damage.ledger.load(DEVICE, GENERATION) == {"contacts": RECORD}

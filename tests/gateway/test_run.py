@@ -121,7 +121,8 @@ class TestExternalBroker:
             assert any(str(port) in problem for problem in gateway.service.problems())
             gateway.service.add_feed("mail")
 
-    def test_its_account(self, tmp_path: Path) -> None:
+    def test_its_account(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gateway.run.EXTERNAL_CONNECT_S_MAX", 0.1)
         came = threading.Event()
         packets: list[bytes] = []
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -206,7 +207,8 @@ class TestProgram:
             assert f"127.0.0.1:{announced.broker.port}" in gateway.greeting
             assert f"gateway feed add contacts --data {tmp_path}" in gateway.greeting
             assert announced.token not in gateway.greeting
-            code, errors = gateway.end(by)
+            gateway.process.send_signal(by)
+            code, errors = gateway.end(by)  # and again, by somebody who cannot wait
         assert (code, errors) == (0, "")
         assert not (tmp_path / API_FILE).exists()
 

@@ -1,0 +1,116 @@
+"""``gateway feed``, ``device`` and ``status``."""
+
+import pytest
+
+from gateway.feed import Put
+from gateway.run import Running
+from tests.gateway.cli.conftest import Command
+
+
+class TestFeed:
+    def test_added_listed_removed(self, ask: Command) -> None:
+        assert ask("feed", "add", "book").code == 0
+        assert {"name": "book", "items": 0, "head": 0} in ask("feed", "list", "--json").json
+        assert "book" in ask("feed", "list").out
+        again = ask("feed", "add", "book")
+        assert (again.code, again.out) == (1, "")
+        assert "already" in again.err
+        assert ask("feed", "remove", "book").code == 0
+        gone = ask("feed", "remove", "book")
+        assert (gone.code, gone.out) == (1, "")
+        assert "gateway feed add book" in gone.err
+
+    @pytest.mark.parametrize("name", ["a/b", "a+", "#", "..", "", "x" * 300, "a\nb"])
+    def test_bad_names(self, ask: Command, name: str) -> None:
+        outcome = ask("feed", "add", name)
+        assert (outcome.code, outcome.out) == (1, "")
+        assert "a feed name is 1 to 64 of" in outcome.err
+
+    def test_items_are_not_removed_by_mistake(
+        self, ask: Command, gateway: Running, feed: str
+    ) -> None:
+        gateway.service.apply(feed, Put("a", b"", "note", "text/plain"))
+        held = ask("feed", "remove", feed)
+        assert held.code == 1
+        assert "holds 1 item: --yes" in held.err
+        assert ask("feed", "remove", feed, "--yes").code == 0
+
+
+class TestDevice:
+    def test_the_line_to_paste(self, ask: Command, gateway: Running, feed: str) -> None:
+        outcome = ask("device", "add", "phone", "--feed", feed)
+        assert outcome.code == 0
+        line = (
+            f"device-agent run --id phone --feed {feed} --broker 127.0.0.1:{gateway.broker_port}"
+            " --data ~/tallysync-phone"
+        )
+        lines = [text.strip() for text in outcome.out.splitlines()]
+        assert line in lines
+        (credential,) = [text for text in lines if gateway.service.authenticate("phone", text)]
+        assert credential not in line
+        assert "--password-file" in outcome.out
+        again = ask("device", "add", "phone", "--feed", feed)
+        assert (again.code, again.out) == (1, "")
+        assert "gateway device remove phone" in again.err
+
+    def test_as_json(self, ask: Command, gateway: Running, feed: str) -> None:
+        added = ask("device", "add", "tablet", "--feed", feed, "--json").json
+        assert gateway.service.authenticate("tablet", added["credential"])
+        assert added["command"].startswith("device-agent run --id tablet ")
+        shown = ask("device", "show", "tablet", "--json").json
+        assert shown["replicas"] == [{"feed": feed, "synced_at": None, "behind": None}]
+        assert shown in ask("device", "list", "--json").json
+
+    def test_shown_and_removed(self, ask: Command, feed: str) -> None:
+        ask("device", "add", "watch", "--feed", feed)
+        shown = ask("device", "show", "watch").out
+        assert shown.startswith("watch is offline.")
+        assert feed in shown
+        assert "never" in shown
+        assert "watch" in ask("device", "list").out
+        assert ask("device", "remove", "watch").code == 0
+        for name in ("show", "remove"):
+            gone = ask("device", name, "watch")
+            assert (gone.code, gone.out) == (1, "")
+            assert "no device 'watch'" in gone.err
+
+    def test_one_whose_feed_was_removed(self, ask: Command, gateway: Running, feed: str) -> None:
+        ask("device", "add", "lonely", "--feed", feed)
+        gateway.service.remove_feed(feed)
+        assert "feeds were removed" in ask("device", "show", "lonely").out
+        assert "lonely" in ask("device", "list").out
+        assert ask("status").code == 0
+
+    @pytest.mark.parametrize("name", ["a/b", "gateway", "", "..", "+", "x" * 65])
+    def test_bad_ids(self, ask: Command, feed: str, name: str) -> None:
+        outcome = ask("device", "add", name, "--feed", feed)
+        assert (outcome.code, outcome.out) == (1, "")
+        assert outcome.err.startswith("error: ")
+
+    def test_unknown_feed(self, ask: Command) -> None:
+        outcome = ask("device", "add", "lost", "--feed", "nofeed")
+        assert outcome.code == 1
+        assert "gateway feed add nofeed" in outcome.err
+
+
+class TestStatus:
+    def test_for_people(self, ask: Command, gateway: Running, feed: str) -> None:
+        ask("device", "add", "statusphone", "--feed", feed)
+        out = ask("status", "--counters").out
+        for text in (
+            str(gateway.service.settings.data_dir),
+            f"127.0.0.1:{gateway.broker_port}, connected",
+            gateway.api_url,
+            feed,
+            "statusphone",
+        ):
+            assert text in out
+        assert gateway.token not in out
+
+    def test_for_programs(self, ask: Command, gateway: Running, feed: str) -> None:
+        found = ask("status", "--json").json
+        assert found["health"] == "ok"
+        assert found["problems"] == []
+        assert found["broker_address"] == {"host": "127.0.0.1", "port": gateway.broker_port}
+        assert feed in [each["name"] for each in found["feeds"]]
+        assert gateway.token not in str(found)

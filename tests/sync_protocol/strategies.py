@@ -1,0 +1,115 @@
+"""Any message that can be, for hypothesis."""
+
+from hypothesis import strategies as st
+
+from sync_protocol import limits
+from sync_protocol.limits import INTEGER_MAX
+from sync_protocol.messages import (
+    Answer,
+    Change,
+    Collection,
+    Delta,
+    Notification,
+    Put,
+    Refused,
+    Remainder,
+    Request,
+    Void,
+    Wanted,
+)
+
+integers = st.integers(-INTEGER_MAX, INTEGER_MAX)
+naturals = st.integers(0, INTEGER_MAX)
+words = st.integers(0, 2**32 - 1)
+printable = st.characters(exclude_categories=["Cc", "Cs"])
+# Four bytes of UTF-8 at most for each character.
+item_ids = st.text(printable, min_size=1, max_size=limits.ITEM_ID_BYTES_MAX // 4)
+folders = st.text(printable, max_size=limits.FOLDER_BYTES_MAX // 4)
+flags = st.lists(st.from_regex(r"[$\\]?[A-Za-z]{1,20}", fullmatch=True), max_size=5).map(tuple)
+digests = st.binary(min_size=16, max_size=16)
+epochs = st.binary(min_size=8, max_size=8)
+request_ids = st.binary(min_size=8, max_size=8)
+contents = st.binary(max_size=300)
+coded_sets = st.binary(max_size=100)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@st.composite
+def puts(draw: st.DrawFn) -> Put:
+    content = draw(st.none() | contents)
+    return Put(
+        id=draw(item_ids),
+        kind=draw(st.sampled_from(["contact", "event", "x-1"])),
+        folder=draw(folders),
+        flags=draw(flags),
+        date=draw(st.none() | integers),
+        digest=draw(digests),
+        size=draw(st.integers(len(content or b""), limits.CONTENT_BYTES_MAX)),
+        media_type=draw(st.sampled_from(["application/octet-stream", "text/vcard"])),
+        content=content,
+    )
+
+
+changes = st.builds(Change, n=integers, put=puts()) | st.builds(Change, n=integers, remove=item_ids)
+
+
+@st.composite
+def notifications(draw: st.DrawFn) -> Notification:
+    n = draw(st.integers(1 - INTEGER_MAX, INTEGER_MAX))
+    put = draw(st.none() | puts())
+    return Notification(
+        v=1,
+        lineage=draw(words),
+        n=n,
+        prev=draw(st.none() | st.integers(-INTEGER_MAX, n - 1)),
+        asof=draw(st.integers(n, INTEGER_MAX)),
+        c=draw(st.none() | st.integers(-INTEGER_MAX, n)),
+        put=put,
+        remove=draw(item_ids) if put is None else None,
+    )
+
+
+collections = st.builds(
+    Collection,
+    lineage=words,
+    epoch=epochs,
+    asof=integers,
+    p0=st.none() | integers,
+    tokens=coded_sets,
+)
+wanted = st.builds(Wanted, id=item_ids, digest=digests, offset=naturals)
+requests = st.builds(
+    Request,
+    v=st.just(1),
+    id=request_ids,
+    base=naturals,
+    view_id=words,
+    answer_bytes_max=naturals,
+    collection=st.none() | collections,
+    wanted=st.lists(wanted, max_size=3).map(tuple),
+)
+remainders = st.builds(Remainder, id=item_ids, digest=digests, offset=naturals, content=contents)
+deltas = st.builds(
+    Delta,
+    base=naturals,
+    head=integers,
+    lineage=words,
+    epoch=epochs,
+    p0=st.none() | integers,
+    tokens=coded_sets,
+    changes=st.lists(changes, max_size=3).map(tuple),
+    remainders=st.lists(remainders, max_size=2).map(tuple),
+    more=st.booleans(),
+)
+refusals = st.builds(
+    Refused,
+    reason=texts,
+    message=texts,
+    retry_after_s=st.none() | naturals,
+    versions=st.lists(naturals, max_size=16).map(tuple),
+)
+answers = (
+    st.builds(Answer, v=st.just(1), id=request_ids, delta=deltas)
+    | st.builds(Answer, v=st.just(1), id=request_ids, void=st.builds(Void, why=st.just("purged")))
+    | st.builds(Answer, v=st.just(1), id=request_ids, refused=refusals)
+)
