@@ -106,6 +106,21 @@ def _is_beyond(asof: int, epoch: EpochSpan, base: int) -> bool:
     return epoch.end is not None and asof > tokens.compress(epoch.end, base)
 
 
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """A change in an answer.
+
+    Attributes:
+        c: the token of its content, if that comes with it.
+        cost: how many bytes it takes, at most.
+    """
+
+    change: Change
+    seq: int
+    c: int | None
+    cost: int
+
+
 class _Page:
     """One answer while it is filled, newest change first, within its byte limit (G3, G4)."""
 
@@ -131,16 +146,14 @@ class _Page:
         if request.collection is not None:
             self._token_bytes += len(request.collection.tokens)
         self._bytes_left -= self._as_sent(self._token_bytes)
-        self._changes: list[Change] = []
-        self._sent: list[tuple[str, int]] = []
-        self._contents_sent: list[int] = []
+        self._added: list[_Added] = []
+        self._contents_fetched: list[int] = []
 
     def response(self) -> Response:
-        pending = self._add_changes()
+        pending = self._make_room_for_set(self._add_changes())
         remainders = tuple(self._remainders())
         epoch = self._snapshot.newest_epoch().id
-        head = tokens.compress(self._snapshot.head, self._base)
-        new = self._new_set(head, pending)
+        new = self._new_set(pending)
         collection = self._request.collection
         # Who presents no collection drops at its end what no answer named, so that it misses
         # nothing of what was purged before; who presents one must have closed its holes first.
@@ -151,18 +164,19 @@ class _Page:
             p0 = collection.p0
         delta = Delta(
             base=self._base,
-            head=head,
+            head=tokens.compress(self._snapshot.head, self._base),
             lineage=view.lineage(epoch, base=self._base, view_id=self._request.view_id),
             epoch=epoch,
             p0=p0,
             tokens=new.encode(),
-            changes=tuple(self._changes),
+            changes=tuple(added.change for added in self._added),
             remainders=remainders,
             more=pending is not None,
         )
         answer = Answer(v=messages.VERSION, id=self._request.id, delta=delta)
         replica = Replica(self._base, self._request.view_id, self._form, epoch, new)
-        return Response(answer, replica, tuple(self._sent))
+        sent = tuple((added.change.item_id, added.seq) for added in self._added)
+        return Response(answer, replica, sent)
 
     def _absent(self) -> Iterator[Row]:
         """The changes in the holes of the presented set, newest first."""
@@ -185,7 +199,7 @@ class _Page:
         return None
 
     def _add(self, row: Row) -> bool:
-        if len(self._changes) == limits.ANSWER_CHANGES_MAX:
+        if len(self._added) == limits.ANSWER_CHANGES_MAX:
             return False
         n = tokens.compress(row.seq, self._base)
         c = tokens.compress(row.c, self._base)
@@ -198,21 +212,34 @@ class _Page:
             content_bytes = row.size if whole else self._bounds.portion_bytes
         room = self._room(cost)
         if content_bytes > room or cost > self._bytes_left:
-            if self._changes:
+            if self._added:
                 return False
             content_bytes = min(content_bytes, room)  # at least one change in every answer
-        self._bytes_left -= cost + self._as_sent(content_bytes)
-        self._sent.append((row.id, row.seq))
-        if row.deleted:
-            self._changes.append(Change(n=n, remove=row.id))
-            return True
+        cost += self._as_sent(content_bytes)
         content = None
         if with_content:
             content = self._snapshot.content(row.id, offset=0, bytes_max=content_bytes)
-            self._contents_sent.append(c)
-            self._token_bytes += _TOKEN_BYTES
-        self._changes.append(Change(n=n, put=put_of(row, content)))
+        change = (
+            Change(n=n, remove=row.id) if row.deleted else Change(n=n, put=put_of(row, content))
+        )
+        self._bytes_left -= cost
+        self._added.append(_Added(change, row.seq, c if with_content else None, cost))
         return True
+
+    def _make_room_for_set(self, pending: int | None) -> int | None:
+        """Take changes back while the new set needs more than its share; what is pending then.
+
+        A few far-off tokens can make a set of many holes much longer than it was.
+        """
+        while len(self._added) > 1:
+            with_contents = sum(added.c is not None for added in self._added)
+            share = self._token_bytes + _TOKEN_BYTES * with_contents + self._room(0)
+            if len(self._new_set(pending).encode()) <= share:
+                break
+            last = self._added.pop()
+            self._bytes_left += last.cost
+            pending = last.change.n
+        return pending
 
     def _cost(self, row: Row) -> int:
         """How many bytes a change takes at most, without its content."""
@@ -229,8 +256,9 @@ class _Page:
             if row is None or row.deleted or row.wire_digest != wanted.digest:
                 continue
             # The device fetches this content by itself, so no change needs to carry it again.
-            self._contents_sent.append(tokens.compress(row.c, self._base))
+            self._contents_fetched.append(tokens.compress(row.c, self._base))
             cost = _CHANGE_OVERHEAD_BYTES[self._form] + self._text_bytes(row.id)
+            cost += self._as_sent(_TOKEN_BYTES)
             room = self._room(cost)
             if room < _REMAINDER_BYTES_MIN or wanted.offset >= row.size:
                 continue
@@ -238,18 +266,19 @@ class _Page:
             self._bytes_left -= cost + self._as_sent(len(content))
             yield Remainder(id=row.id, digest=wanted.digest, offset=wanted.offset, content=content)
 
-    def _new_set(self, head: int, pending: int | None) -> TokenSet:
+    def _new_set(self, pending: int | None) -> TokenSet:
         """What the device holds once it has taken this answer (G3).
 
         With changes pending, nothing older than the newest of them is claimed beyond what was
         presented. Holes that are left there for superseded changes cost nothing, since no change
         stands in them, and the gateway need not look at what this page does not hold.
         """
+        head = tokens.compress(self._snapshot.head, self._base)
         first = tokens.oldest(self._base) if pending is None else pending + 1
         new = self._held | TokenSet.span(first, head)
-        new |= TokenSet.of(self._contents_sent)
-        room = self._token_bytes + self._room(0)
-        return new.newest_within(min(room, limits.TOKEN_SET_BYTES_MAX))
+        new |= TokenSet.of(added.c for added in self._added if added.c is not None)
+        new |= TokenSet.of(self._contents_fetched)
+        return new.newest_within(limits.TOKEN_SET_BYTES_MAX)
 
     def _room(self, cost: int) -> int:
         """How many bytes of content fit beside `cost`."""

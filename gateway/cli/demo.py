@@ -36,18 +36,11 @@ def demo(
 
     Needs no gateway, and leaves nothing behind.
     """
-    from gateway.demo.main import DemoError, demo_command  # noqa: PLC0415 - heavy
+    from gateway.demo.main import DemoError, Options, run_demo  # noqa: PLC0415 - heavy
     from gateway.run import RunError  # noqa: PLC0415 - heavy
 
+    options = Options(devices=devices, loss=loss, away=away, changes=changes, seed=seed)
     try:
-        return demo_command(
-            data,
-            devices=devices,
-            loss=loss,
-            away=away,
-            changes=changes,
-            seed=seed,
-            as_json=as_json,
-        )
+        return run_demo(options, data, as_json=as_json)
     except (DemoError, RunError) as error:
         raise CommandError(str(error)) from error

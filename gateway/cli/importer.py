@@ -20,8 +20,6 @@ LEFT_KEPT_MAX: Final = 20
 # A mirror that would delete more than this many items and share of the feed asks first.
 MIRROR_DELETES_UNASKED: Final = 100
 MIRROR_SHARE_UNASKED: Final = 0.5
-# What the reasons begin with where something could not even be looked at.
-_UNREAD: Final = ("cannot be read", "left with all")
 
 
 @dataclass(slots=True)
@@ -103,7 +101,12 @@ class Importer:
         except (ValueError, LookupError, ArithmeticError, RecursionError) as error:
             # A bug of a reader, and no reason to go without all the other files.
             self._leave(
-                report, Left(source.where, f"cannot be read: {type(error).__name__}, please report")
+                report,
+                Left(
+                    source.where,
+                    f"cannot be read: {type(error).__name__}, please report",
+                    unread=True,
+                ),
             )
 
     def _take(self, report: FileReport, found: FoundItem) -> None:
@@ -126,7 +129,7 @@ class Importer:
 
     def _leave(self, report: FileReport, left: Left) -> None:
         report.leave(left)
-        if self.unread is None and left.reason.startswith(_UNREAD):
+        if self.unread is None and left.unread:
             self.unread = left
 
     def _flush(self) -> None:

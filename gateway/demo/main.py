@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -39,6 +39,22 @@ FLYING_PUSHES_MAX: Final = 200
 FLYING_WAIT_S_MAX: Final = 5.0
 SYNC_WAIT_S_MAX: Final = 60.0
 _WAITS: Final = Waits(debounce_s=0.2, period_s=3600.0, request_timeout_s=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the demo is asked for.
+
+    Attributes:
+        loss: the share of notifications that get lost.
+        away: the share of the changes during which each device is away.
+    """
+
+    devices: int
+    loss: float
+    away: float
+    changes: int
+    seed: int
 
 
 class DemoError(Exception):
@@ -97,21 +113,16 @@ class _DemoDevice:
         return len(items), replica_digest(items)
 
 
-def demo_command(
-    data: Path | None, devices: int, loss: float, away: float, changes: int, seed: int,
-    as_json: bool,  # noqa: FBT001 - the command line's own options, in its order
-) -> int:  # fmt: skip
+def run_demo(options: Options, sources: Path | None, *, as_json: bool) -> int:
     """Run the demo; the exit status: 0 only if all converged and nothing held was sent again."""
     console = Console(stderr=as_json)
-    sources = data or SAMPLE_DIR
+    sources = sources or SAMPLE_DIR
     if not sources.exists():
         raise DemoError(
-            f"there is no {sources}: --data names a folder with .vcf, .ics or .eml files"
+            f"there is no {sources}: --data takes a folder with .vcf, .ics or .eml files"
         )
     with tempfile.TemporaryDirectory(prefix="tallysync-demo-") as folder:
-        summary = _Demo(
-            Path(folder), console, devices=devices, loss=loss, away=away, changes=changes, seed=seed
-        ).run(sources)
+        summary = _Demo(Path(folder), console, options).run(sources)
     if as_json:
         sys.stdout.write(json.dumps(summary) + "\n")
     else:
@@ -120,22 +131,16 @@ def demo_command(
 
 
 class _Demo:
-    def __init__(
-        self, folder: Path, console: Console, *, devices: int, loss: float, away: float,
-        changes: int, seed: int,
-    ) -> None:  # fmt: skip
+    def __init__(self, folder: Path, console: Console, options: Options) -> None:
         self._folder = folder
         self._console = console
-        self._loss = loss
-        self._away = away
-        self._changes = changes
-        self._seed = seed
-        self._names = [f"device-{number}" for number in range(1, devices + 1)]
+        self._options = options
         # Each its own stream of chance, so that the order of threads changes none of them.
         self._records = {
-            name: DeviceRecord(Random(f"{seed} {name}"), loss=loss) for name in self._names
+            name: DeviceRecord(Random(f"{options.seed} {name}"), loss=options.loss)
+            for name in (f"device-{number}" for number in range(1, options.devices + 1))
         }
-        self._random = Random(seed)
+        self._random = Random(options.seed)
 
     def run(self, sources: Path) -> Mapping[str, object]:
         """All of it, to the summary."""
@@ -155,7 +160,7 @@ class _Demo:
             _DemoDevice(
                 name, self._records[name], self._folder / name, service.add_device(name, [FEED])
             )
-            for name in self._names
+            for name in self._records
         ]
         try:
             with LiveTable(self._console, self._records) as table:
@@ -178,10 +183,10 @@ class _Demo:
     def _change(self, gateway: Running, devices: list[_DemoDevice], table: LiveTable) -> None:
         service = gateway.service
         workload = Workload(
-            Random(f"{self._seed} changes"), {row.id: row for row in _all_rows(service)}
+            Random(f"{self._options.seed} changes"), {row.id: row for row in _all_rows(service)}
         )
         spans = {device.name: self._away_span() for device in devices}
-        for number in range(self._changes):
+        for number in range(self._options.changes):
             for device in devices:
                 leaves, returns = spans[device.name]
                 if number == leaves and leaves < returns:
@@ -193,16 +198,16 @@ class _Demo:
             row = service.apply(FEED, workload.mutation(kind, item_id, content))
             workload.done(item_id, row)
             self._wait_flying(FLYING_PUSHES_MAX)
-            table.says(f"change {number + 1} of {self._changes}")
+            table.says(f"change {number + 1} of {self._options.changes}")
         for device in devices:
             leaves, returns = spans[device.name]
-            if leaves < returns == self._changes:
+            if leaves < returns == self._options.changes:
                 device.come(gateway)
 
     def _away_span(self) -> tuple[int, int]:
         """From which change to which a device is away: its share of them, at a random place."""
-        length = round(self._away * self._changes)
-        first = self._random.randint(0, self._changes - length)
+        length = round(self._options.away * self._options.changes)
+        first = self._random.randint(0, self._options.changes - length)
         return first, first + length
 
     def _wait_flying(self, most: int) -> None:
@@ -221,10 +226,10 @@ class _Demo:
             figures = asdict(device.record.figures)
             rows.append({"id": device.name, "items": items, "digest": digest, **figures})
         return {
-            "seed": self._seed,
-            "loss": self._loss,
-            "away": self._away,
-            "changes": self._changes,
+            "seed": self._options.seed,
+            "loss": self._options.loss,
+            "away": self._options.away,
+            "changes": self._options.changes,
             "feed": {"items": feed_items_count, "digest": feed_digest},
             "devices": rows,
             "converged": all(row["digest"] == feed_digest for row in rows),

@@ -36,10 +36,12 @@ class Left:
     Attributes:
         where: the file or folder, with `:` and a line number where that helps; printable.
         reason: why, in words for the user who started the import.
+        unread: whether nobody could look at what is in it, so that items may be missing.
     """
 
     where: str
     reason: str
+    unread: bool = False
 
 
 Found: TypeAlias = FoundItem | Left

@@ -90,7 +90,8 @@ def _files_below(directory: Path, *, folder: str) -> Iterator[SourceFile | Left]
     try:
         names.folder(folder)
     except ValueError as error:
-        yield Left(_shown(directory), f"left with all that is in it: {error}; rename the folder")
+        reason = f"left with all that is in it: {error}; rename the folder"
+        yield Left(_shown(directory), reason, unread=True)
     else:
         yield from _files_in(directory, folder=folder)
 
@@ -159,7 +160,7 @@ class _Watched:
 
 def _unreadable(path: Path, error: Exception) -> Left:
     why = error.strerror if isinstance(error, OSError) else None
-    return Left(_shown(path), f"cannot be read: {why or error}")
+    return Left(_shown(path), f"cannot be read: {why or error}", unread=True)
 
 
 def _shown(path: Path) -> str:

@@ -227,6 +227,14 @@ def test_presented_tokens_stay_in_the_new_set() -> None:
     assert held_in(delta) == [(1, 3), (5, 5)]
 
 
+def test_presented_tokens_stay_however_full_the_page_is() -> None:
+    store = memory_feed(*items(2_000, size=100))
+    odd = [(n, n) for n in range(1, 2_000, 2)]
+    delta = delta_of(ask(store, collection(*odd), answer_bytes_max=ANSWER_BYTES_MIN))
+    assert delta.more
+    assert not TokenSet.of_ranges(odd) - TokenSet.decode(delta.tokens)
+
+
 def test_content_that_was_sent_is_presented_from_then_on() -> None:
     large = [put(f"large-{number}", bytes(3_000)) for number in range(3)]
     store = memory_feed(put("ada", b"one"), *large, Alter("ada", flags=("x",)))

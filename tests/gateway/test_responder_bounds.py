@@ -12,7 +12,12 @@ from gateway.responder import AnswerLimits, respond
 from sync_protocol import limits, messages, wire
 from sync_protocol.digests import DIGEST_BYTES, digest_of
 from sync_protocol.errors import ProtocolError
-from sync_protocol.limits import ANSWER_BYTES_MAX, ANSWER_BYTES_MIN, INTEGER_MAX
+from sync_protocol.limits import (
+    ANSWER_BYTES_MAX,
+    ANSWER_BYTES_MIN,
+    INTEGER_MAX,
+    TOKEN_SET_BYTES_MAX,
+)
 from sync_protocol.messages import Answer, Collection, Delta, Request, Wanted
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
@@ -120,6 +125,35 @@ def _many_small_items() -> FeedStore:
     return memory_feed(*puts, *(Alter(it.id, flags=("x",)) for it in puts))
 
 
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("asked", [ANSWER_BYTES_MIN, 5_000, 6_000])
+def test_far_tokens_in_a_set_of_many_holes_cost_changes_not_bytes(form: Format, asked: int) -> None:
+    # One content is far older than the others, so the set with its token is hundreds of bytes
+    # longer than the one that was presented.
+    presented = collection(*((n, n) for n in range(20_002, 21_000, 2)))
+    response = ask(_one_old_content(), presented, form=form, answer_bytes_max=asked)
+    delta = delta_of(response)
+    assert len(wire.encode(response.answer, form)) <= asked
+    assert len(delta.changes) > 1
+    assert (delta.changes[0].item_id, delta.more) == ("old", True)
+    new = TokenSet.decode(delta.tokens)
+    assert 1 in new
+    assert not TokenSet.decode(presented.tokens) - new
+    assert new.first == 1
+    assert list(new.holes(delta.changes[-1].n, delta.head)) == []
+
+
+@functools.cache
+def _one_old_content() -> FeedStore:
+    """The newest change is of the oldest content, tens of thousands of changes ago.
+
+    Not to be changed.
+    """
+    busy = [put("busy", b"%d" % number) for number in range(20_000)]
+    items = [put(f"item-{number}", b"x" * 100) for number in range(1_000)]
+    return memory_feed(put("old"), *busy, *items, Alter("old", flags=("x",)))
+
+
 def test_one_too_many_wanted_is_refused() -> None:
     request = Request(v=1, id=REQUEST_ID, view_id=1, wanted=(_wanted(0),) * 64)
     encoded = wire.encode(request, Format.JSON)
@@ -149,6 +183,12 @@ def _feed_with_a_past() -> MemoryFeedStore:
     return store
 
 
+@functools.cache
+def _dense(step: int) -> bytes:
+    """The longest coding of a set of many holes."""
+    return TokenSet.of(range(-100, 200_000, step)).newest_within(TOKEN_SET_BYTES_MAX).encode()
+
+
 _integers = st.one_of(
     st.integers(-50, 50),
     st.sampled_from((INTEGER_MAX, -INTEGER_MAX, INTEGER_MAX - 1, 2**31, -(2**31))),
@@ -160,8 +200,7 @@ _token_sets = st.one_of(
     st.lists(st.tuples(_integers, _integers), max_size=20).map(
         lambda ranges: TokenSet.of_ranges(ranges).encode()
     ),
-    st.just(TokenSet.of(range(-100, 100_000, 3)).encode()[: limits.TOKEN_SET_BYTES_MAX]),
-    st.just(TokenSet.of(range(-100, 50_000, 2)).encode()),
+    st.integers(2, 5).map(_dense),
 )
 
 

@@ -100,7 +100,10 @@ def vectors() -> dict[str, Any]:
     """Everything in the file."""
     return {
         "token sets": [
-            {"ranges": [list(span) for span in ranges], "hex": TokenSet.of_ranges(ranges).encode().hex()}
+            {
+                "ranges": [list(span) for span in ranges],
+                "hex": TokenSet.of_ranges(ranges).encode().hex(),
+            }
             for ranges in TOKEN_SETS
         ],
         "lineage": {
