@@ -153,7 +153,7 @@ class _Page:
         pending = self._make_room_for_set(self._add_changes())
         remainders = tuple(self._remainders())
         epoch = self._snapshot.newest_epoch().id
-        new = self._new_set(pending)
+        new = self._new_set(pending).newest_within(limits.TOKEN_SET_BYTES_MAX)
         collection = self._request.collection
         # Who presents no collection drops at its end what no answer named, so that it misses
         # nothing of what was purged before; who presents one must have closed its holes first.
@@ -236,9 +236,11 @@ class _Page:
             share = self._token_bytes + _TOKEN_BYTES * with_contents + self._room(0)
             if len(self._new_set(pending).encode()) <= share:
                 break
-            last = self._added.pop()
-            self._bytes_left += last.cost
-            pending = last.change.n
+            # Half of them, since coding a set is dear; the next page brings them.
+            kept = len(self._added) // 2
+            self._bytes_left += sum(added.cost for added in self._added[kept:])
+            pending = self._added[kept].change.n
+            del self._added[kept:]
         return pending
 
     def _cost(self, row: Row) -> int:
@@ -277,8 +279,7 @@ class _Page:
         first = tokens.oldest(self._base) if pending is None else pending + 1
         new = self._held | TokenSet.span(first, head)
         new |= TokenSet.of(added.c for added in self._added if added.c is not None)
-        new |= TokenSet.of(self._contents_fetched)
-        return new.newest_within(limits.TOKEN_SET_BYTES_MAX)
+        return new | TokenSet.of(self._contents_fetched)
 
     def _room(self, cost: int) -> int:
         """How many bytes of content fit beside `cost`."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import view
@@ -282,6 +282,7 @@ def _changes(draw: st.DrawFn) -> list[Mutation]:
     return [*made, Delete(names[0]), *(Alter(name, folder="x") for name in names[1:3])]
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(
     mutations=_changes(),
     form=st.sampled_from(Format),
