@@ -361,7 +361,7 @@ class DeviceAgent:
         # A retained one only tells what the connect, which syncs anyway, was about to find out.
         if message.payload == topics.ONLINE and not message.retained:
             for sync in self._syncs.values():
-                sync.ask_soon(now)
+                sync.gateway_returned(now)
 
     def _push(self, now: float, sync: FeedSync, payload: bytes) -> None:
         push = wire.decode(Notification, payload, bytes_max=limits.NOTIFICATION_BYTES_MAX)

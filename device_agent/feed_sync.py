@@ -64,12 +64,17 @@ class FeedSync:
         return self._schedule.next_timer
 
     def ask_now(self, now: float) -> None:
-        """A connect, the gateway's return, or a person asks for a sync."""
+        """A connect or a person asks for a sync."""
         self._schedule = self._schedule.at_once(now)
 
     def ask_soon(self, now: float) -> None:
         """Something may have been missed."""
         self._schedule = self._schedule.soon(now, self._chance(), self._waits, forced=True)
+
+    def gateway_returned(self, now: float) -> None:
+        """The gateway is there again: what it was asked before is lost, and it will answer now."""
+        self.replica.close_request()
+        self._schedule = Schedule().soon(now, self._chance(), self._waits, forced=True)
 
     def disconnected(self) -> None:
         """Nothing can be sent or heard until the next connect."""
@@ -94,10 +99,10 @@ class FeedSync:
     def on_push(self, now: float, push: Notification) -> tuple[PushResult, tuple[Happened, ...]]:
         """A push came."""
         result, happened = self.replica.on_push(push)
-        if result in {PushResult.GAP, PushResult.STRANGE}:
-            self._schedule = self._schedule.soon(
-                now, self._chance(), self._waits, forced=result is PushResult.STRANGE
-            )
+        strange = result is PushResult.STRANGE
+        # A push was lost (D3), or this one brought a part that is to be completed (A5).
+        if strange or self.replica.needs_sync():
+            self._schedule = self._schedule.soon(now, self._chance(), self._waits, forced=strange)
         return result, happened
 
     def on_answer(self, now: float, answer: Answer) -> tuple[AnswerResult, SyncDone | None]:

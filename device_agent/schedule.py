@@ -44,7 +44,7 @@ class Schedule:
     attempts: int = 0
 
     def at_once(self, now: float) -> "Schedule":
-        """Somebody asks for a sync: the user, a connect, the gateway's return."""
+        """Somebody asks for a sync: the user or a connect."""
         return replace(self, due=now)
 
     def soon(self, now: float, chance: float, waits: Waits, *, forced: bool) -> "Schedule":

@@ -169,7 +169,7 @@ def _embedded_account(settings: Settings, service: Service, topics: Topics) -> I
             topics=topics,
             authenticate=authenticate,
             connections_max=settings.embedded_connections_max,
-            count=service.counters.count,
+            count=lambda name: service.counters.count(name.replace("_", " ")),
         )
         broker.start()
     except BrokerError as error:

@@ -30,12 +30,13 @@ class Figures:
     bytes_responses: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Made:
-    """An answer: which of its changes the device lacked, and which it held."""
+    """An answer: how many of its changes the device lacked, and how many it held."""
 
-    missing: int
-    held: int
+    missing: int = 0
+    held: int = 0
+    counted: bool = False
 
 
 class DeviceRecord:
@@ -53,6 +54,8 @@ class DeviceRecord:
         self._clock = 0
         self._taken: dict[Taken, int] = {}  # a set, with when each was taken
         self._flying: set[Taken] = set()
+        self._tried: set[Taken] = set()  # to push, lost or not
+        self._early: dict[Taken, _Made] = {}  # answered before their push was tried
         self._asked: dict[bytes, int] = {}
         self._made: dict[bytes, _Made] = {}
         self._base: int | None = None
@@ -63,9 +66,13 @@ class DeviceRecord:
         with self._lock:
             self.figures.pushes_sent += 1
             self.figures.bytes_pushed += size_bytes
+            self._tried.add(item)
+            early = self._early.pop(item, None)
             if self._random.random() < self._loss or self.away:
                 return False
             self._flying.add(item)
+            if early is not None:
+                self._crosses(early)
             return True
 
     def not_sent(self, item: Taken) -> None:
@@ -77,24 +84,26 @@ class DeviceRecord:
         """The gateway made an answer: look each of its changes up.
 
         What the device had taken when it asked was held. What it had not, it lacked, unless the
-        push was under way between its asking and now: such a push and the answer cross, and the
+        push is or was under way, or is about to be: such a push and the answer cross, and the
         change counts in neither.
         """
         with self._lock:
             asked = self._asked.get(request_id, 0)
-            missing = held = 0
+            made = self._made[request_id] = _Made()
             for item in sent:
                 taken = self._taken.get(item)
                 if taken is not None and taken <= asked:
-                    held += 1
+                    made.held += 1
                 elif taken is None and item not in self._flying:
-                    missing += 1
-            self._made[request_id] = _Made(missing, held)
+                    made.missing += 1
+                    if item not in self._tried:
+                        self._early[item] = made
 
     def gone(self) -> None:
         """The device has disconnected: what is under way to it is lost."""
         with self._lock:
             self._flying.clear()
+            self._early.clear()
 
     def flying(self) -> int:
         """How many pushes are under way."""
@@ -133,6 +142,7 @@ class DeviceRecord:
             self._base = answer.delta.base
             made = self._made[answer.id]
             if self._filled:
+                made.counted = True
                 self.figures.changes_resent += made.missing + made.held
                 self.figures.changes_missing += made.missing
             else:
@@ -141,6 +151,13 @@ class DeviceRecord:
             for change in answer.delta.changes:
                 self._take((change.item_id, change.n + answer.delta.base))
             self._filled = self._filled or not answer.delta.more
+
+    def _crosses(self, made: _Made) -> None:
+        """A push goes out after all for a change that an answer was quicker with."""
+        made.missing -= 1
+        if made.counted:
+            self.figures.changes_resent -= 1
+            self.figures.changes_missing -= 1
 
     def _take(self, item: Taken) -> None:
         self._clock += 1

@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from gateway.embedded_broker import EmbeddedBroker
 from sync_protocol import messages, wire
 from sync_protocol.messages import Answer, Request
-from sync_protocol.topics import Channel, ReplicaTopic, Topics
+from sync_protocol.topics import ONLINE, Channel, ReplicaTopic, Topics
 from tests.device_agent.builders import delta
 
 PATIENCE_S = 10.0
@@ -113,12 +113,16 @@ class ScriptedGateway:
         client.on_connect = lambda client, *_: client.subscribe(
             [(TOPICS.all_requests, 1), (TOPICS.all_statuses, 1)]
         )
-        client.on_subscribe = lambda *_: self._ready.set()
+        client.on_subscribe = lambda *_: self._subscribed()
         client.on_message = lambda _client, _data, message: self._heard(message)
         self.client = client
         client.connect_async("127.0.0.1", port)
         client.loop_start()
         assert self._ready.wait(PATIENCE_S)
+
+    def _subscribed(self) -> None:
+        self.client.publish(TOPICS.status("gateway"), ONLINE, qos=1, retain=True)
+        self._ready.set()
 
     def close(self) -> None:
         self.client.disconnect()
@@ -127,7 +131,8 @@ class ScriptedGateway:
     def _heard(self, message: MQTTMessage) -> None:
         named = TOPICS.parse(message.topic)
         if not isinstance(named, ReplicaTopic):
-            self.statuses.put(bytes(message.payload))
+            if named.who != "gateway":
+                self.statuses.put(bytes(message.payload))
             return
         request = messages.decode_request(bytes(message.payload))
         answer = self.respond(request)

@@ -173,6 +173,23 @@ def test_answers_that_do_not_help_are_backed_off_from(sync: FeedSync) -> None:
     assert waits == [1, 2, 4]
 
 
+def test_a_gateway_that_returns_is_asked_soon_whatever_was_out_or_put_off(
+    sync: FeedSync,
+) -> None:
+    sync.ask_now(0)
+    before = asked(sync, 0)
+    sync.gateway_returned(1)
+    assert sync.next_timer == 1.1
+    assert sync.on_answer(1.05, delta(before.id, head=5))[0].fate is AnswerFate.NOT_AWAITED
+    now = 1.1
+    for _ in range(5):
+        asked(sync, now)
+        sync.on_timer(now + 10)
+        now = sync.next_timer or 0
+    sync.gateway_returned(1000)
+    assert sync.next_timer == 1000.1
+
+
 def test_a_lost_connection_closes_the_request_and_waits_for_the_next(sync: FeedSync) -> None:
     sync.ask_now(0)
     request = asked(sync, 0)

@@ -1,5 +1,6 @@
 """The simulated world: one feed, some devices, and a wire that loses, doubles and reorders."""
 
+import copy
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Final
 
 from device_agent.replica import AnswerFate, PushResult, Replica
 from device_agent.store_memory import MemoryReplicaStore
-from gateway.feed import Alter, Delete, Mutation, Put
+from gateway.feed import Alter, Delete, Mutation, Put, Row
 from gateway.feed_memory import MemoryFeedStore
 from gateway.notifier import Target, pushes
 from gateway.responder import AnswerLimits, respond
@@ -21,6 +22,7 @@ from sync_protocol.wire import Format
 FEED: Final = "feed"
 BOUNDS: Final = AnswerLimits(portion_bytes=8, inline_bytes_max=2_000)
 PUSHED_CONTENT_BYTES_MAX: Final = 100
+MOST_ROUNDS: Final = "rounds to settle, most"
 CONTENT_SIZES: Final = (0, 3, 20, 300, 1_500, 9_000)
 
 
@@ -37,6 +39,20 @@ class Faults:
     offline: float
     restart: float
     purge: float
+    restore: float
+
+
+# A change as the world knows it, whatever the protocol calls it: a seq is used again after a
+# restore, this number never.
+Identity = int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The feed at some moment, and which change each of its seqs was."""
+
+    feeds: MemoryFeedStore
+    identities: Mapping[int, Identity]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +60,7 @@ class Flying:
     """A push on its way."""
 
     payload: bytes
-    item: tuple[str, int]
+    change: Identity
 
 
 @dataclass(slots=True)
@@ -53,7 +69,8 @@ class Answered:
 
     payload: bytes
     filling: bool
-    resent_though_held: list[tuple[str, int]]
+    changes: list[Identity]
+    resent_though_held: list[str]
     content_though_held: list[str]
 
 
@@ -70,8 +87,9 @@ class SimDevice:
     pushes: list[Flying] = field(default_factory=list)
     requests: list[bytes] = field(default_factory=list)
     answers: list[Answered] = field(default_factory=list)
-    taken: set[tuple[str, int]] = field(default_factory=set)
-    taken_when_asked: dict[bytes, frozenset[tuple[str, int]]] = field(default_factory=dict)
+    taken: set[Identity] = field(default_factory=set)
+    taken_when_asked: dict[bytes, frozenset[Identity]] = field(default_factory=dict)
+    contents_pushed: set[Identity] = field(default_factory=set)
     contents_when_asked: dict[bytes, frozenset[bytes]] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
 
@@ -89,15 +107,17 @@ class World:
             offline=share((0.0, 0.02)),
             restart=share((0.0, 0.002, 0.02)),
             purge=share((0.0, 0.002, 0.02)),
+            restore=share((0.0, 0.0, 0.005)),
         )
         self.now = 1_000_000
         self.ids = [f"item-{number}" for number in range(items)]
         self.feeds = MemoryFeedStore()
         self.feeds.add_feed(FEED, epoch_id=self._random_id(), now=self.now)
-        self.cursor = 0
+        self.identities: dict[int, Identity] = {}
         for _ in range(self.random.choice((0, 5, 30))):
             self._edit()
         self.cursor = self._head()
+        self.backup = self._back_up()
         self.devices = [self._device(f"device-{number}") for number in range(devices)]
 
     def _random_id(self) -> bytes:
@@ -111,6 +131,9 @@ class World:
         store = MemoryReplicaStore()
         replica = Replica(store, make_view_id=lambda: self.random.getrandbits(32))
         return SimDevice(name, self.random.choice(list(Format)), store, replica)
+
+    def _back_up(self) -> Past:
+        return Past(copy.deepcopy(self.feeds), dict(self.identities))
 
     # Events
 
@@ -146,12 +169,11 @@ class World:
             device.online = not device.online
             self.counts["online or offline"] += 1
         if chance() < self.faults.restart:
-            self.feeds.open_epoch(FEED, epoch_id=self._random_id())
-            self.cursor = self._head()
-            for each in self.devices:
-                each.target = None
-                each.requests.clear()
-            self.counts["gateway restarts"] += 1
+            self._restart_gateway()
+        if chance() < self.faults.restore:
+            self._restore()
+        if chance() < self.faults.restore:
+            self.backup = self._back_up()
         if chance() < self.faults.restart:
             device.replica = Replica(device.store, make_view_id=lambda: 0)
             device.pushes.clear()
@@ -161,11 +183,28 @@ class World:
             self.feeds.purge(FEED, before=self.now - self.random.choice((0, 5, 50)))
             self.counts["purges"] += 1
 
+    def _restart_gateway(self) -> None:
+        self.feeds.open_epoch(FEED, epoch_id=self._random_id())
+        self.cursor = self._head()
+        for each in self.devices:
+            each.target = None
+            each.requests.clear()
+        self.counts["gateway restarts"] += 1
+
+    def _restore(self) -> None:
+        """The feed is set back, and what was changed since is lost to it."""
+        self.feeds = copy.deepcopy(self.backup.feeds)
+        self.identities = dict(self.backup.identities)
+        self._restart_gateway()
+        self.counts["restored backups"] += 1
+
     def _edit(self) -> None:
         self.now += self.random.choice((0, 1, 5))
         mutation = self._mutation()
-        if self.feeds.apply(FEED, mutation, now=self.now) is not None:
+        row = self.feeds.apply(FEED, mutation, now=self.now)
+        if row is not None:
             self.counts["changes"] += 1
+            self.identities[row.seq] = self.counts["changes"]
 
     def _mutation(self) -> Mutation:
         item_id = self.random.choice(self.ids)
@@ -200,11 +239,23 @@ class World:
                 notification_content_bytes_max=PUSHED_CONTENT_BYTES_MAX,
             ):
                 self.counts["pushes"] += 1
+                self._check_push(by_name[push.device], snapshot.row(push.item_id), push.payload)
                 if self.random.random() < self.faults.loss:
                     self.counts["pushes lost"] += 1
                     continue
-                by_name[push.device].pushes.append(Flying(push.payload, (push.item_id, push.seq)))
+                flying = Flying(push.payload, self.identities[push.seq])
+                by_name[push.device].pushes.append(flying)
             self.cursor = snapshot.head
+
+    def _check_push(self, device: SimDevice, row: Row | None, payload: bytes) -> None:
+        """A content is pushed to a device at most once."""
+        push = wire.decode(Notification, payload, bytes_max=NOTIFICATION_BYTES_MAX)
+        if row is None or push.put is None or not push.put.content:
+            return
+        content = self.identities[row.c]
+        if content in device.contents_pushed:
+            raise Broken(f"the content of {row.id} was pushed to {device.name} twice")
+        device.contents_pushed.add(content)
 
     def _deliver_push(self, device: SimDevice) -> None:
         if not device.pushes:
@@ -220,7 +271,7 @@ class World:
         result, _ = device.replica.on_push(push)
         self.counts[f"push {result}"] += 1
         if result in {PushResult.STORED, PushResult.GAP}:
-            device.taken.add(flying.item)
+            device.taken.add(flying.change)
         self._check(device)
 
     def _ask(self, device: SimDevice) -> None:
@@ -246,7 +297,7 @@ class World:
             known = response.replica
             device.target = Target(device.name, known.base, known.view_id, known.form)
         encoded = wire.encode(response.answer, form)
-        if len(encoded) > ANSWER_BYTES_MIN + 2_000:
+        if len(encoded) > ANSWER_BYTES_MIN:
             raise Broken(
                 f"an answer of {len(encoded)} bytes where {ANSWER_BYTES_MIN} were asked for"
             )
@@ -260,14 +311,16 @@ class World:
     ) -> Answered:
         """What of an answer the device held when it asked for it."""
         filling = device.replica.state.filling
-        held = [item for item in sent if item in device.taken_when_asked[answer.id]]
+        changes = [self.identities[seq] for _, seq in sent]
+        taken = device.taken_when_asked[answer.id]
+        held = [item_id for item_id, seq in sent if self.identities[seq] in taken]
         contents = device.contents_when_asked[answer.id]
         twice = [
             change.item_id
             for change in (answer.delta.changes if answer.delta else ())
             if change.put is not None and change.put.content and change.put.digest in contents
         ]
-        return Answered(encoded, filling, held, twice)
+        return Answered(encoded, filling, changes, held, twice)
 
     def _deliver_answer(self, device: SimDevice, *, lossy: bool = True) -> None:
         if not device.answers:
@@ -292,8 +345,7 @@ class World:
             raise Broken(f"{device.name} held {answered.resent_though_held} and got them again")
         if not answered.filling and answered.content_though_held:
             raise Broken(f"{device.name} held contents of {answered.content_though_held}")
-        for change in answer.delta.changes:
-            device.taken.add((change.item_id, tokens.expand(change.n, answer.delta.base)))
+        device.taken.update(answered.changes)
         self.counts["changes resent"] += len(answer.delta.changes)
         self.counts["remainders"] += len(answer.delta.remainders)
         self._check(device)
@@ -316,7 +368,7 @@ class World:
 
     def settle(self, *, rounds_max: int) -> int:
         """A quiet link: everything still on its way arrives, then all sync; rounds it took."""
-        self.faults = Faults(loss=0, double=0, offline=0, restart=0, purge=0)
+        self.faults = Faults(loss=0, double=0, offline=0, restart=0, purge=0, restore=0)
         for device in self.devices:
             while device.pushes:
                 self._deliver_push(device)
@@ -369,6 +421,6 @@ def run(seed: int, *, events: int = 600) -> Counter[str]:
     world = World(seed)
     for _ in range(events):
         world.step()
-    world.counts["rounds to settle, most"] = world.settle(rounds_max=120)
+    world.counts[MOST_ROUNDS] = world.settle(rounds_max=120)
     world.check_equal()
     return world.counts

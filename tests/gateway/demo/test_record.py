@@ -113,3 +113,29 @@ def test_the_first_sync_is_counted_apart() -> None:
     _sync(record, b"first---", [("a", 1), ("b", 2)])
     assert record.figures.changes_first == 2
     assert _counts(record) == (0, 0)
+
+
+def test_a_push_that_goes_out_after_the_answer_counts_in_neither() -> None:
+    record = _record()
+    _asks(record, b"second--")
+    record.makes_answer(b"second--", [("a", 11), ("b", 12)])
+    assert record.sends(("a", 11), 100)
+    _comes(record, b"second--", [("a", 11), ("b", 12)])
+    assert _counts(record) == (1, 1)
+    assert record.sends(("b", 12), 100)
+    assert _counts(record) == (0, 0)
+
+
+def test_a_push_that_would_go_out_after_the_answer_and_is_lost_changes_nothing() -> None:
+    record = _record(loss=1.0)
+    _sync(record, b"second--", [("a", 11)])
+    assert not record.sends(("a", 11), 100)
+    assert _counts(record) == (1, 1)
+
+
+def test_what_was_answered_before_the_device_left_was_missing() -> None:
+    record = _record()
+    _sync(record, b"second--", [("a", 11)])
+    record.gone()
+    assert record.sends(("a", 11), 100)
+    assert _counts(record) == (1, 1)

@@ -1,0 +1,265 @@
+"""The notifier's thread: a cursor for each feed, moved after commits (docs/protocol.md, P1)."""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from gateway.counters import Counters
+from gateway.feed import Delete, Mutation
+from gateway.feed_sqlite import SqliteSnapshot, SqliteStore
+from gateway.ledger import Record
+from gateway.notifier import Push
+from gateway.notifying import Notifying
+from gateway.registry import Registry
+from sync_protocol.token_set import TokenSet
+from sync_protocol.wire import Format
+from tests.eventually import PATIENCE_S, eventually
+from tests.gateway.outboxes import Outbox
+from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, put
+
+
+class BreakingStore(SqliteStore):
+    """A store of which the next few reads fail."""
+
+    failures = 0
+
+    def _fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise sqlite3.OperationalError("disk I/O error")
+
+    def feeds(self) -> Sequence[str]:
+        self._fail()
+        return super().feeds()
+
+    @contextlib.contextmanager
+    def snapshot(self, feed: str) -> Iterator[SqliteSnapshot]:
+        self._fail()
+        with super().snapshot(feed) as snapshot:
+            yield snapshot
+
+
+class WatchedOutbox(Outbox):
+    """An outbox of which one can wait for the push of an item."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._news = threading.Condition()
+
+    def push(self, feed: str, push: Push) -> bool:
+        with self._news:
+            self._news.notify_all()
+            return super().push(feed, push)
+
+    def wait_for(self, item_id: str) -> None:
+        with self._news:
+            assert self._news.wait_for(
+                lambda: any(push.item_id == item_id for _, push in self.pushes), PATIENCE_S
+            )
+
+
+class Gateway:
+    """A store with a feed, an online device that is known, and the notifier."""
+
+    def __init__(self, store: BreakingStore) -> None:
+        self.store = store
+        self.registry = Registry()
+        self.outbox = WatchedOutbox()
+        self.counters = Counters()
+        with store.transaction() as transaction:
+            transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
+        self.know("phone")
+        self.registry.came_online("phone", 1.0)
+
+    def know(self, device: str, feed: str = FEED) -> None:
+        record = Record(0, 7, Format.CBOR, EPOCH, TokenSet(), 5)
+        self.registry.synced(device, feed, record)
+
+    def notifying(self) -> Notifying:
+        return Notifying(
+            store=self.store,
+            registry=self.registry,
+            outbound=self.outbox,
+            counters=self.counters,
+            notification_content_bytes_max=100,
+        )
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator[Notifying]:
+        """A notifier that has published all that was committed when the `with` is left."""
+        notifying = self.notifying()
+        notifying.start()
+        try:
+            yield notifying
+        finally:
+            notifying.close()
+
+    def errors(self) -> int:
+        return self.counters.read().get("errors in a handler", 0)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    store = BreakingStore(tmp_path / "gateway.sqlite3")
+    yield Gateway(store)
+    store.close()
+
+
+def commit(gateway: Gateway, notifying: Notifying, *mutations: Mutation) -> None:
+    change(gateway.store, *mutations)
+    notifying.committed()
+
+
+def test_what_is_committed_is_pushed_in_order(gateway: Gateway) -> None:
+    with gateway.started() as notifying:
+        commit(gateway, notifying, put("ada"), put("bob"))
+        commit(gateway, notifying, Delete("ada"), put("cyd"))
+        gateway.outbox.wait_for("cyd")
+    pushed = [(item_id, n) for _, _, item_id, n in gateway.outbox.notifications()]
+    assert pushed in (
+        [("bob", 2), ("ada", 3), ("cyd", 4)],  # both commits at one look
+        [("ada", 1), ("bob", 2), ("ada", 3), ("cyd", 4)],
+    )
+    assert notifying.cursors() == {FEED: 4}
+
+
+def test_closing_publishes_what_was_committed(gateway: Gateway) -> None:
+    with gateway.started() as notifying:
+        commit(gateway, notifying, put("ada"))
+    assert gateway.outbox.notifications() == [("phone", FEED, "ada", 1)]
+
+
+def test_what_is_older_than_the_start_is_not_pushed(gateway: Gateway) -> None:
+    change(gateway.store, put("old"))
+    with gateway.started() as notifying:
+        commit(gateway, notifying, put("new"))
+    assert gateway.outbox.notifications() == [("phone", FEED, "new", 2)]
+
+
+def test_nothing_is_pushed_twice(gateway: Gateway) -> None:
+    with gateway.started() as notifying:
+        commit(gateway, notifying, put("ada"))
+        gateway.outbox.wait_for("ada")
+        notifying.committed()
+        commit(gateway, notifying, put("bob"))
+        gateway.outbox.wait_for("bob")
+        notifying.committed()
+    assert [item_id for _, _, item_id, _ in gateway.outbox.notifications()] == ["ada", "bob"]
+
+
+def test_many_commits_between_two_looks_are_one(gateway: Gateway) -> None:
+    notifying = gateway.notifying()
+    notifying.start()
+    for number in range(50):
+        change(gateway.store, put("ada", b"%d" % number))
+    notifying.committed()
+    notifying.close()
+    assert gateway.outbox.notifications() == [("phone", FEED, "ada", 50)]
+
+
+def test_only_who_is_online_and_known_is_pushed_to(gateway: Gateway) -> None:
+    gateway.know("away")
+    gateway.registry.came_online("new", 1.0)
+    with gateway.started() as notifying:
+        commit(gateway, notifying, put("ada"))
+        gateway.outbox.wait_for("ada")
+        gateway.registry.went_offline("phone")
+        commit(gateway, notifying, put("bob"))
+    assert gateway.outbox.notifications() == [("phone", FEED, "ada", 1)]
+    assert notifying.cursors() == {FEED: 2}  # whoever comes back gets bob by a sync
+
+
+def test_each_feed_has_a_cursor(gateway: Gateway) -> None:
+    with gateway.started() as notifying:
+        with gateway.store.transaction() as transaction:
+            transaction.add_feed("mail", epoch_id=EPOCH, now=NOW)
+            transaction.apply("mail", put("hello"), now=NOW)
+        gateway.know("phone", "mail")
+        commit(gateway, notifying, put("ada"))
+    assert sorted(gateway.outbox.notifications()) == [
+        ("phone", FEED, "ada", 1),
+        ("phone", "mail", "hello", 1),
+    ]
+    assert notifying.cursors() == {FEED: 1, "mail": 1}
+
+
+def test_a_feed_that_was_removed_is_forgotten(gateway: Gateway) -> None:
+    with gateway.started() as notifying:
+        commit(gateway, notifying, put("ada"))
+        gateway.outbox.wait_for("ada")
+        with gateway.store.transaction() as transaction:
+            transaction.remove_feed(FEED)
+        notifying.committed()
+    assert notifying.cursors() == {}
+    assert gateway.errors() == 0
+
+
+def _break_outbox(gateway: Gateway) -> None:
+    gateway.outbox.broken = True
+
+
+def _break_store(failures: int) -> Callable[[Gateway], None]:
+    def breaking(gateway: Gateway) -> None:
+        gateway.store.failures = failures
+
+    return breaking
+
+
+@pytest.mark.parametrize(
+    ("breaking", "errors", "pushed"),
+    [
+        (_break_outbox, 1, ["bob"]),
+        (_break_store(1), 1, ["ada", "bob"]),  # the feeds: looked at again at the next commit
+    ],
+    ids=["outbound", "store"],
+)
+def test_a_failure_is_counted_and_survived(
+    gateway: Gateway, breaking: Callable[[Gateway], None], errors: int, pushed: list[str]
+) -> None:
+    first = gateway.notifying()
+    first.start()
+    breaking(gateway)
+    commit(gateway, first, put("ada"))
+    assert eventually(lambda: gateway.errors() == errors)
+    commit(gateway, first, put("bob"))
+    first.close()
+    assert [item_id for _, _, item_id, _ in gateway.outbox.notifications()] == pushed
+    assert gateway.errors() == errors
+    assert first.cursors() == {FEED: 2}
+
+
+def test_what_failed_once_is_left_to_the_syncs(gateway: Gateway) -> None:
+    with gateway.started() as notifying:
+        gateway.outbox.broken = True
+        commit(gateway, notifying, put("poison"))
+        assert eventually(lambda: gateway.errors() == 1)
+        commit(gateway, notifying, put("bob"))
+    assert gateway.outbox.notifications() == [("phone", FEED, "bob", 2)]
+
+
+def test_a_store_that_stays_broken_does_not_end_the_notifier(gateway: Gateway) -> None:
+    with gateway.started() as notifying:
+        counted = 0
+        for failures in (1, 2, 3):
+            gateway.store.failures = failures
+            commit(gateway, notifying, put("ada", b"%d" % failures))
+            counted += failures
+            while gateway.store.failures:
+                notifying.committed()
+            assert eventually(partial(_counted, gateway, counted))
+        gateway.store.failures = 0
+        commit(gateway, notifying, put("bob"))
+        gateway.outbox.wait_for("bob")
+
+
+def _counted(gateway: Gateway, errors: int) -> bool:
+    return gateway.errors() == errors
+
+
+def test_closing_without_a_start_is_no_error(gateway: Gateway) -> None:
+    gateway.notifying().close()

@@ -1,0 +1,326 @@
+"""The responder's thread: every request is answered or counted, and none ends it."""
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.counters import Counters
+from gateway.device import Device
+from gateway.feed_sqlite import SqliteSnapshot, SqliteStore
+from gateway.ledger import MemoryLedger, Record
+from gateway.notifier import Target
+from gateway.registry import Registry
+from gateway.responder import AnswerLimits
+from gateway.responding import INBOUND_MESSAGES_MAX, Responding
+from sync_protocol import messages, wire
+from sync_protocol.limits import REQUEST_BYTES_MAX
+from sync_protocol.messages import Request
+from sync_protocol.token_set import TokenSet
+from sync_protocol.topics import Topics
+from sync_protocol.wire import Format
+from tests.gateway.asking import REQUEST_ID, VIEW_ID
+from tests.gateway.outboxes import Answered, Outbox
+from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, put
+
+GENERATION = b"one-time"
+REQUESTS = f"sync/v1/phone/{FEED}/request"
+STATUS = "sync/v1/phone/status"
+
+
+class BreakingStore(SqliteStore):
+    """A store that fails once when it is `broken`."""
+
+    broken = False
+
+    @contextlib.contextmanager
+    def snapshot(self, feed: str) -> Iterator[SqliteSnapshot]:
+        if self.broken:
+            self.broken = False
+            raise sqlite3.OperationalError("disk I/O error in the secret part")
+        with super().snapshot(feed) as snapshot:
+            yield snapshot
+
+
+@dataclass
+class Gateway:
+    """A store with two feeds, of which phone may hold one, and all that answers."""
+
+    store: BreakingStore
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    registry: Registry = field(default_factory=Registry)
+    outbox: Outbox = field(default_factory=Outbox)
+    counters: Counters = field(default_factory=Counters)
+
+    def __post_init__(self) -> None:
+        with self.store.transaction() as transaction:
+            transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
+            transaction.add_feed("private", epoch_id=EPOCH, now=NOW)
+            transaction.add_device(Device("phone", "", GENERATION, (FEED,)), now=NOW)
+        change(self.store, put("ada"), put("bob"))
+
+    def responding(self) -> Responding:
+        return Responding(
+            store=self.store,
+            ledger=self.ledger,
+            registry=self.registry,
+            outbound=self.outbox,
+            topic_names=Topics(),
+            bounds=AnswerLimits(),
+            counters=self.counters,
+            unix_time=lambda: 1234.5,
+        )
+
+    def take(self, *taken: tuple[str, bytes]) -> list[Answered]:
+        """What messages lead to, once all of them were worked off."""
+        before = len(self.outbox.answers)
+        responding = self.responding()
+        responding.start()
+        for topic, payload in taken:
+            responding.take(topic, payload)
+        responding.close()
+        return self.outbox.answers[before:]
+
+    def counts(self, *names: str) -> list[int]:
+        return [self.counters.read().get(name, 0) for name in names]
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    store = BreakingStore(tmp_path / "gateway.sqlite3")
+    yield Gateway(store)
+    store.close()
+
+
+def request(form: Format = Format.CBOR, *, base: int | None = None) -> bytes:
+    return wire.encode(Request(v=1, id=REQUEST_ID, view_id=VIEW_ID, base=base), form)
+
+
+# Requests
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_request_is_answered_in_its_form(gateway: Gateway, form: Format) -> None:
+    (answered,) = gateway.take((REQUESTS, request(form)))
+    assert (answered.device, answered.feed) == ("phone", FEED)
+    assert wire.form_of(answered.payload) is form
+    assert answered.answer == answered.response.answer
+    assert answered.answer.delta is not None
+    assert [it.item_id for it in answered.answer.delta.changes] == ["bob", "ada"]
+    assert gateway.counts("requests", "changes resent") == [1, 2]
+
+
+def test_requests_are_answered_in_turn(gateway: Gateway) -> None:
+    answers = gateway.take(*((REQUESTS, request(base=base)) for base in range(50)))
+    assert [it.answer.delta and it.answer.delta.base for it in answers] == list(range(50))
+
+
+def test_a_request_makes_the_replica_known(gateway: Gateway) -> None:
+    gateway.take((REQUESTS, request(Format.JSON)))
+    assert gateway.registry.record("phone", FEED) == Record(
+        base=2,
+        view_id=VIEW_ID,
+        form=Format.JSON,
+        epoch=EPOCH,
+        held=TokenSet.span(-1, 0),
+        synced_at=1234,
+    )
+    assert list(gateway.registry.take_unsaved()) == ["phone"]
+
+
+def refusal(answered: Answered) -> tuple[str, str]:
+    refused = answered.answer.refused
+    assert refused is not None
+    assert answered.answer.id == REQUEST_ID
+    return refused.reason, refused.message
+
+
+def test_an_unknown_device_is_refused(gateway: Gateway) -> None:
+    (answered,) = gateway.take((f"sync/v1/eve/{FEED}/request", request()))
+    assert refusal(answered) == ("device", "device 'eve' is not enrolled here")
+    assert gateway.registry.record("eve", FEED) is None
+    assert not gateway.registry.is_known("eve")
+    assert gateway.counts("requests refused: device") == [1]
+
+
+@pytest.mark.parametrize("feed", ["private", "none"])
+def test_a_feed_that_is_not_the_devices_is_refused(gateway: Gateway, feed: str) -> None:
+    (answered,) = gateway.take((f"sync/v1/phone/{feed}/request", request()))
+    # Whether there is such a feed is not told.
+    assert refusal(answered) == ("feed", f"device 'phone' may not hold a feed '{feed}'")
+
+
+@pytest.mark.parametrize("form", Format)
+def test_another_version_is_refused_and_told_ours(gateway: Gateway, form: Format) -> None:
+    encoded = {
+        Format.CBOR: b"\xa2\x00\x02\x01\x48" + REQUEST_ID,
+        Format.JSON: b'{"v":2,"id":"cmVxdWVzdCE=","news":[1]}',
+    }[form]
+    (answered,) = gateway.take((REQUESTS, encoded))
+    assert refusal(answered)[0] == "version"
+    assert wire.form_of(answered.payload) is form
+    assert answered.answer.refused is not None
+    assert answered.answer.refused.versions == (messages.VERSION,)
+
+
+def test_a_wrong_request_is_refused_with_the_reason(gateway: Gateway) -> None:
+    (answered,) = gateway.take((REQUESTS, b'{"v":1,"id":"cmVxdWVzdCE=","view_id":-1}'))
+    reason, message = refusal(answered)
+    assert reason == "invalid"
+    assert "view_id" in message
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", "form"),
+        (b"\xff" * 30, "form"),
+        (b"\xbf" + b"\x00" * 30, "unreadable"),
+        (b"{" * 5_000, "invalid"),
+        (b'{"v":1}', "invalid"),
+        (b"{" + b" " * REQUEST_BYTES_MAX + b"}", "too-large"),
+        (b"\xa0" + bytes(5_000_000), "too-large"),
+    ],
+    ids=["empty", "neither form", "endless", "deep", "no id", "one byte too many", "huge"],
+)
+def test_what_has_no_readable_id_is_counted_and_nobody_told(
+    gateway: Gateway, payload: bytes, reason: str
+) -> None:
+    answers = gateway.take((REQUESTS, payload), (REQUESTS, request()))
+    assert len(answers) == 1  # the second one's: the thread goes on
+    assert gateway.counts("requests", f"requests refused: {reason}") == [2, 1]
+
+
+@given(
+    payloads=st.lists(st.binary(max_size=100), max_size=20),
+    damage=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), max_size=5),
+    form=st.sampled_from(Format),
+)
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_random_bytes_end_nothing(
+    gateway: Gateway, payloads: list[bytes], damage: list[tuple[int, int]], form: Format
+) -> None:
+    damaged = bytearray(request(form, base=1))
+    for place, value in damage:
+        damaged[place % len(damaged)] = value
+    sent = [bytes(damaged), *payloads, request()]
+    answers = gateway.take(*((REQUESTS, payload) for payload in sent))
+    assert answers[-1].answer.delta is not None
+    assert gateway.counts("errors in a handler") == [0]
+
+
+def test_a_failure_of_the_store_is_told_counted_and_survived(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.store.broken = True
+    with caplog.at_level(logging.ERROR):
+        first, second = gateway.take((REQUESTS, request()), (REQUESTS, request()))
+    assert refusal(first) == ("internal", "the gateway failed; try later")
+    assert second.answer.delta is not None
+    assert gateway.counts("errors in a handler", "requests") == [1, 2]
+    assert "disk I/O error" in caplog.text
+
+
+def test_a_failure_of_the_outbound_is_counted_and_survived(gateway: Gateway) -> None:
+    gateway.outbox.broken = True
+    (answered,) = gateway.take((REQUESTS, request()), (REQUESTS, request()))
+    assert answered.answer.delta is not None
+    assert gateway.counts("errors in a handler") == [1]
+
+
+# Statuses
+
+
+def test_who_says_online_is_pushed_to_as_the_ledger_knows_it(gateway: Gateway) -> None:
+    record = Record(1, 9, Format.JSON, EPOCH, TokenSet(), 5)
+    gateway.ledger.save("phone", GENERATION, {FEED: record})
+    gateway.take((STATUS, b"online"))
+    assert gateway.registry.targets(FEED) == [Target("phone", 1, 9, Format.JSON)]
+    gateway.take((STATUS, b"offline"))
+    assert gateway.registry.targets(FEED) == []
+
+
+def test_an_empty_status_is_offline(gateway: Gateway) -> None:
+    gateway.take((STATUS, b"online"), (STATUS, b""))
+    assert gateway.registry.online() == []
+
+
+def test_another_enrolment_is_not_known_from_the_ledger(gateway: Gateway) -> None:
+    record = Record(1, 9, Format.JSON, EPOCH, TokenSet(), 5)
+    gateway.ledger.save("phone", b"the old!", {FEED: record})
+    gateway.take((STATUS, b"online"))
+    assert gateway.registry.online() == ["phone"]
+    assert gateway.registry.targets(FEED) == []
+
+
+def test_a_request_before_the_status_leaves_the_other_feeds_known(gateway: Gateway) -> None:
+    # The statuses and requests that meet a gateway that has just started come in any order.
+    record = Record(1, 9, Format.JSON, EPOCH, TokenSet(), 5)
+    gateway.ledger.save("phone", GENERATION, {FEED: record, "mail": record})
+    gateway.take((REQUESTS, request()), (STATUS, b"online"))
+    assert gateway.registry.targets("mail") == [Target("phone", 1, 9, Format.JSON)]
+    assert gateway.registry.targets(FEED) == [Target("phone", 2, VIEW_ID, Format.CBOR)]
+    assert gateway.registry.take_unsaved()["phone"]["mail"] == record
+
+
+def test_a_status_of_nobody_we_know(gateway: Gateway) -> None:
+    gateway.take(("sync/v1/eve/status", b"online"), (STATUS, b"ONLINE"), (STATUS, bytes(99_999)))
+    assert gateway.registry.online() == []
+    assert gateway.counts("messages of unknown devices", "statuses refused") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "",
+        "sync/v1",
+        f"sync/v1/phone/{FEED}/response",
+        f"sync/v1/phone/{FEED}/notify",
+        f"sync/v2/phone/{FEED}/request",
+        f"sync/v1/../{FEED}/request",
+        f"sync/v1/ph\0ne/{FEED}/request",
+        f"sync/v1/{'x' * 65}/{FEED}/request",
+        "sync/v1/phone/../request",
+        "+/#",
+        "\ud800",
+    ],
+)
+def test_a_strange_topic_is_counted(gateway: Gateway, topic: str) -> None:
+    (answered,) = gateway.take((topic, request()), (REQUESTS, request()))
+    assert answered.answer.delta is not None
+    assert gateway.counts("messages on strange topics", "errors in a handler") == [1, 0]
+
+
+def test_its_own_status_is_nothing_strange(gateway: Gateway) -> None:
+    gateway.take(("sync/v1/gateway/status", b"online"))
+    assert gateway.registry.online() == []
+    assert gateway.counters.read() == {}
+
+
+# The queue
+
+
+def test_a_full_queue_drops_and_counts(gateway: Gateway) -> None:
+    responding = gateway.responding()
+    for _ in range(INBOUND_MESSAGES_MAX + 5):
+        responding.take(STATUS, b"online")
+    assert gateway.counts("messages dropped, queue full") == [5]
+    responding.start()
+    responding.close()
+    assert gateway.registry.online() == ["phone"]
+
+
+def test_closing_twice_or_without_a_start_is_no_error(gateway: Gateway) -> None:
+    responding = gateway.responding()
+    responding.close()
+    responding.start()
+    responding.close()
+    responding.close()
