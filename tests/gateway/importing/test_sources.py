@@ -1,5 +1,8 @@
+import contextlib
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from sync_protocol import limits
 _CARD = b"BEGIN:VCARD\nFN:%s\nEND:VCARD\n"
 _EVENT = b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:e\nEND:VEVENT\nEND:VCALENDAR\n"
 _MAIL = b"Message-ID: <m>\n\nhello\n"
+_NOBODY = 65534
 
 
 def _put(path: Path, content: bytes) -> Path:
@@ -100,16 +104,34 @@ def test_a_socket_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert _walk(Path("s.vcf")) == [("s.vcf", "no regular file")]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_left(tmp_path: Path) -> None:
-    path = _put(tmp_path / "a/b.vcf", b"x")
-    path.chmod(0)
-    path.parent.chmod(0)
+@contextlib.contextmanager
+def _as_nobody() -> Iterator[None]:
+    """Be a user who may not read everything, as root may."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(_NOBODY)
     try:
-        assert _walk(tmp_path) == [("a", "cannot be read: Permission denied")]
+        yield
     finally:
+        os.seteuid(0)
+
+
+def test_what_may_not_be_read_is_left() -> None:
+    # Not tmp_path: nobody else may even pass through that.
+    with tempfile.TemporaryDirectory(prefix="tallysync-test-") as folder:
+        root = Path(folder)
+        path = _put(root / "a/b.vcf", b"x")
+        root.chmod(0o755)
+        path.chmod(0)
+        with _as_nobody():
+            assert _import(path) == [
+                Left(str(path), "cannot be read: Permission denied", unread=True)
+            ]
+        path.parent.chmod(0)
+        with _as_nobody():
+            assert _walk(root) == [("a", "cannot be read: Permission denied")]
         path.parent.chmod(0o700)
-    assert _import(path) == [Left(str(path), "cannot be read: Permission denied")]
 
 
 def test_a_file_that_goes_away_is_left(tmp_path: Path) -> None:
@@ -118,7 +140,7 @@ def test_a_file_that_goes_away_is_left(tmp_path: Path) -> None:
     path.unlink()
     assert isinstance(source, SourceFile)
     assert list(read_source(source, IdRegistry())) == [
-        Left(str(path), "cannot be read: No such file or directory")
+        Left(str(path), "cannot be read: No such file or directory", unread=True)
     ]
 
 
@@ -129,7 +151,9 @@ def test_a_folder_that_goes_away_is_left(tmp_path: Path) -> None:
     next(found)
     (tmp_path / "b/c.vcf").unlink()
     (tmp_path / "b").rmdir()
-    assert list(found) == [Left(str(tmp_path / "b"), "cannot be read: No such file or directory")]
+    assert list(found) == [
+        Left(str(tmp_path / "b"), "cannot be read: No such file or directory", unread=True)
+    ]
 
 
 def test_a_folder_that_no_feed_can_have_is_left(tmp_path: Path) -> None:
@@ -142,6 +166,7 @@ def test_a_folder_that_no_feed_can_have_is_left(tmp_path: Path) -> None:
         assert Path(left.where).name == name
         assert left.reason.startswith("left with all that is in it: a folder ")
         assert left.reason.endswith("; rename the folder")
+        assert left.unread
 
 
 def test_names_that_are_no_text_are_shown_safely(tmp_path: Path) -> None:
