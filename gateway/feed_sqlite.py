@@ -2,19 +2,16 @@
 
 import contextlib
 import itertools
-import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 from gateway.device import Device, DeviceError, NoSuchDeviceError
 from gateway.feed import (
     Delete,
     EpochSpan,
     FeedError,
-    Left,
     Mutation,
     NoSuchFeedError,
     NoSuchItemError,
@@ -24,84 +21,7 @@ from gateway.feed import (
     next_row,
     purged_row,
 )
-
-STATE_VERSION: Final = 1
-
-# `content` stands apart from `item`, so that a change of flags does not rewrite 25 MiB.
-_SCHEMA: Final = """
-CREATE TABLE feed (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    head INTEGER NOT NULL DEFAULT 0,
-    purged INTEGER NOT NULL DEFAULT 0,
-    item_count INTEGER NOT NULL DEFAULT 0,
-    made_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE epoch (
-    ordinal INTEGER PRIMARY KEY,
-    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
-    id BLOB NOT NULL,
-    first INTEGER NOT NULL,
-    UNIQUE (feed, id)
-) STRICT;
-CREATE TABLE item (
-    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
-    id TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    c INTEGER NOT NULL,
-    deleted INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    folder TEXT NOT NULL,
-    flags TEXT NOT NULL,
-    date INTEGER,
-    media_type TEXT NOT NULL,
-    digest BLOB NOT NULL,
-    size INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    leavings TEXT NOT NULL,
-    PRIMARY KEY (feed, id)
-) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX item_seq ON item (feed, seq);
-CREATE TABLE content (
-    rowid INTEGER PRIMARY KEY,
-    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
-    item TEXT NOT NULL,
-    bytes BLOB NOT NULL,
-    UNIQUE (feed, item)
-) STRICT;
-CREATE TABLE device (
-    id TEXT PRIMARY KEY,
-    secret_hash TEXT NOT NULL,
-    generation BLOB NOT NULL,
-    made_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE device_feed (
-    device TEXT NOT NULL REFERENCES device(id) ON DELETE CASCADE,
-    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
-    PRIMARY KEY (device, feed)
-) STRICT, WITHOUT ROWID;
-"""
-_COLUMNS: Final = (
-    "id, seq, c, deleted, kind, folder, flags, date, media_type, digest, size, at, leavings"
-)
-
-
-def _row(values: tuple[object, ...]) -> Row:
-    fields = list(values)
-    fields[3] = bool(fields[3])
-    fields[6] = tuple(json.loads(str(fields[6]))) if fields[6] != "[]" else ()
-    left = json.loads(str(fields[12])) if fields[12] != "{}" else {}
-    fields[12] = {name: Left(seq, at) for name, (seq, at) in left.items()}
-    return Row(*fields)  # type: ignore[arg-type]  # the columns are STRICT
-
-
-def _values(row: Row) -> tuple[object, ...]:
-    left = {name: (left.seq, left.at) for name, left in row.left.items()}
-    return (
-        row.id, row.seq, row.c, int(row.deleted), row.kind, row.folder,
-        json.dumps(row.flags) if row.flags else "[]", row.date, row.media_type, row.digest,
-        row.size, row.at, json.dumps(left) if left else "{}",
-    )  # fmt: skip
+from gateway.feed_schema import COLUMNS, SCHEMA, STATE_VERSION, row_of, values_of
 
 
 class SqliteSnapshot:
@@ -138,11 +58,11 @@ class SqliteSnapshot:
         """See `FeedSnapshot`."""
         order = "DESC" if newest_first else "ASC"
         found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM item WHERE feed = ? AND seq BETWEEN ? AND ?"  # noqa: S608 - our own column names
+            f"SELECT {COLUMNS} FROM item WHERE feed = ? AND seq BETWEEN ? AND ?"  # noqa: S608 - our own column names
             f" ORDER BY seq {order}",
             (self._feed, first, last),
         )
-        return map(_row, found)
+        return map(row_of, found)
 
     def newest_below(self, seq: int) -> int | None:
         """See `FeedSnapshot`."""
@@ -159,11 +79,11 @@ class SqliteSnapshot:
     def items(self, *, after: str | None, limit: int) -> Sequence[Row]:
         """See `FeedSnapshot`."""
         found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM item"  # noqa: S608 - our own column names
+            f"SELECT {COLUMNS} FROM item"  # noqa: S608 - our own column names
             " WHERE feed = ? AND id > ? AND NOT deleted ORDER BY id LIMIT ?",
             (self._feed, after or "", limit),
         )
-        return [_row(values) for values in found]
+        return [row_of(values) for values in found]
 
     def content(self, item_id: str, *, offset: int, bytes_max: int) -> bytes:
         """See `FeedSnapshot`."""
@@ -177,10 +97,10 @@ class SqliteSnapshot:
 
 def _find(db: sqlite3.Connection, feed: int, item_id: str) -> Row | None:
     found = db.execute(
-        f"SELECT {_COLUMNS} FROM item WHERE feed = ? AND id = ?",  # noqa: S608 - our own column names
+        f"SELECT {COLUMNS} FROM item WHERE feed = ? AND id = ?",  # noqa: S608 - our own column names
         (feed, item_id),
     ).fetchone()
-    return _row(found) if found else None
+    return row_of(found) if found else None
 
 
 class SqliteTransaction:
@@ -240,11 +160,11 @@ class SqliteTransaction:
         """See `FeedTransaction`."""
         number, _ = self._feed(feed)
         found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM item WHERE feed = ? AND (deleted OR leavings <> '{{}}')",  # noqa: S608 - our own column names
+            f"SELECT {COLUMNS} FROM item WHERE feed = ? AND (deleted OR leavings <> '{{}}')",  # noqa: S608 - our own column names
             (number,),
         ).fetchall()
         gone = newest_gone = 0
-        for row in map(_row, found):
+        for row in map(row_of, found):
             kept, newest = purged_row(row, before=before)
             if kept is row:
                 continue
@@ -301,13 +221,13 @@ class SqliteTransaction:
 
     def _set(self, feed: int, row: Row) -> None:
         self._db.execute(
-            f"INSERT INTO item (feed, {_COLUMNS}) VALUES (?{', ?' * 13})"  # noqa: S608 - our own column names
+            f"INSERT INTO item (feed, {COLUMNS}) VALUES (?{', ?' * 13})"  # noqa: S608 - our own column names
             " ON CONFLICT (feed, id) DO UPDATE SET seq = excluded.seq, c = excluded.c,"
             " deleted = excluded.deleted, kind = excluded.kind, folder = excluded.folder,"
             " flags = excluded.flags, date = excluded.date, media_type = excluded.media_type,"
             " digest = excluded.digest, size = excluded.size, at = excluded.at,"
             " leavings = excluded.leavings",
-            (feed, *_values(row)),
+            (feed, *values_of(row)),
         )
 
     def _feed(self, name: str) -> tuple[int, int]:
@@ -351,7 +271,7 @@ class SqliteStore:
             ) from error
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;")
+            db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;")
         elif version != STATE_VERSION:
             db.close()
             raise FeedError(

@@ -1,0 +1,86 @@
+"""How feeds and devices are laid out in SQLite."""
+
+import json
+from typing import Final
+
+from gateway.feed import Left, Row
+
+STATE_VERSION: Final = 1
+
+# `content` stands apart from `item`, so that a change of flags does not rewrite 25 MiB.
+SCHEMA: Final = """
+CREATE TABLE feed (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    head INTEGER NOT NULL DEFAULT 0,
+    purged INTEGER NOT NULL DEFAULT 0,
+    item_count INTEGER NOT NULL DEFAULT 0,
+    made_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE epoch (
+    ordinal INTEGER PRIMARY KEY,
+    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
+    id BLOB NOT NULL,
+    first INTEGER NOT NULL,
+    UNIQUE (feed, id)
+) STRICT;
+CREATE TABLE item (
+    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    c INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    flags TEXT NOT NULL,
+    date INTEGER,
+    media_type TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    leavings TEXT NOT NULL,
+    PRIMARY KEY (feed, id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX item_seq ON item (feed, seq);
+CREATE TABLE content (
+    rowid INTEGER PRIMARY KEY,
+    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
+    item TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    UNIQUE (feed, item)
+) STRICT;
+CREATE TABLE device (
+    id TEXT PRIMARY KEY,
+    secret_hash TEXT NOT NULL,
+    generation BLOB NOT NULL,
+    made_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE device_feed (
+    device TEXT NOT NULL REFERENCES device(id) ON DELETE CASCADE,
+    feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
+    PRIMARY KEY (device, feed)
+) STRICT, WITHOUT ROWID;
+"""
+COLUMNS: Final = (
+    "id, seq, c, deleted, kind, folder, flags, date, media_type, digest, size, at, leavings"
+)
+
+
+def row_of(values: tuple[object, ...]) -> Row:
+    """The row that `COLUMNS` of a table row hold."""
+    fields = list(values)
+    fields[3] = bool(fields[3])
+    fields[6] = tuple(json.loads(str(fields[6]))) if fields[6] != "[]" else ()
+    left = json.loads(str(fields[12])) if fields[12] != "{}" else {}
+    fields[12] = {name: Left(seq, at) for name, (seq, at) in left.items()}
+    return Row(*fields)  # type: ignore[arg-type]  # the columns are STRICT
+
+
+def values_of(row: Row) -> tuple[object, ...]:
+    """What `COLUMNS` of a table row hold for `row`."""
+    left = {name: (left.seq, left.at) for name, left in row.left.items()}
+    return (
+        row.id, row.seq, row.c, int(row.deleted), row.kind, row.folder,
+        json.dumps(row.flags) if row.flags else "[]", row.date, row.media_type, row.digest,
+        row.size, row.at, json.dumps(left) if left else "{}",
+    )  # fmt: skip
