@@ -12,7 +12,8 @@ import pytest
 
 from gateway.device import Device, DeviceError, NoSuchDeviceError
 from gateway.feed import Delete, FeedError, NoSuchFeedError, feed_items
-from gateway.feed_sqlite import STATE_VERSION, SqliteStore
+from gateway.feed_schema import STATE_VERSION
+from gateway.feed_sqlite import SqliteStore
 from tests.gateway.killed import kill_while_writing, write_items
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, changed, contents, head, put
 

@@ -232,6 +232,7 @@ def test_presented_tokens_stay_however_full_the_page_is() -> None:
     odd = [(n, n) for n in range(1, 2_000, 2)]
     delta = delta_of(ask(store, collection(*odd), answer_bytes_max=ANSWER_BYTES_MIN))
     assert delta.more
+    assert len(delta.changes) > 15  # they take their share of the bytes, and no more
     assert not TokenSet.of_ranges(odd) - TokenSet.decode(delta.tokens)
 
 

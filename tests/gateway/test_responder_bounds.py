@@ -130,6 +130,25 @@ def _many_small_items() -> FeedStore:
 
 
 @pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("text", ['"' * 200, "\\" * 200, "ä" * 100, "a" * 200])
+def test_escapes_count(form: Format, text: str) -> None:
+    store = memory_feed(*(put(f"{text}{number}", b"", folder=text) for number in range(30)))
+    delta = delta_of(response := ask(store, answer_bytes_max=ANSWER_BYTES_MIN, form=form))
+    size = len(wire.encode(response.answer, form))
+    assert ANSWER_BYTES_MIN * 2 // 3 < size <= ANSWER_BYTES_MIN
+    assert delta.more
+
+
+def test_the_set_that_travels_has_the_size_that_is_read() -> None:
+    # What was presented was as long as it may be, and now a far-off content comes to it.
+    longest = TokenSet.of(range(2, 200_000, 2)).newest_within(TOKEN_SET_BYTES_MAX)
+    presented = collection(*longest)
+    delta = delta_of(ask(_one_old_content(), presented))
+    assert len(delta.tokens) <= TOKEN_SET_BYTES_MAX
+    assert TokenSet.decode(delta.tokens)
+
+
+@pytest.mark.parametrize("form", Format)
 @pytest.mark.parametrize("asked", [ANSWER_BYTES_MIN, 5_000, 6_000])
 def test_far_tokens_in_a_set_of_many_holes_cost_changes_not_bytes(form: Format, asked: int) -> None:
     # One content is far older than the others, so the set with its token is hundreds of bytes

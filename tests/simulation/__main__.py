@@ -29,7 +29,7 @@ def main() -> int:
     for seed in range(options.first, options.first + options.seeds):
         try:
             counts = run(seed, events=options.events)
-        except Exception:  # noqa: BLE001 - whatever went wrong is what this looks for
+        except Exception:  # whatever went wrong is what this looks for
             traceback.print_exc()
             print(f"FAILED: python -m tests.simulation --seed {seed} --events {options.events}")  # noqa: T201
             failed += 1

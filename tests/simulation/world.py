@@ -17,11 +17,14 @@ from sync_protocol import messages, tokens, wire
 from sync_protocol.digests import digest_of
 from sync_protocol.limits import ANSWER_BYTES_MAX, ANSWER_BYTES_MIN, NOTIFICATION_BYTES_MAX
 from sync_protocol.messages import Answer, Notification
+from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 
 FEED: Final = "feed"
 BOUNDS: Final = AnswerLimits(portion_bytes=8, inline_bytes_max=2_000)
 PUSHED_CONTENT_BYTES_MAX: Final = 100
+# No restore makes a feed empty: `Replica.needs_sync` is then true for ever (test_world.py).
+RESTORED_HEAD_MIN: Final = 1
 MOST_ROUNDS: Final = "rounds to settle, most"
 CONTENT_SIZES: Final = (0, 3, 20, 300, 1_500, 9_000)
 
@@ -57,10 +60,16 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Flying:
-    """A push on its way."""
+    """A push on its way.
+
+    Attributes:
+        after: seq of the newest change before this one when it was made, as far as a purge leaves
+            that certain.
+    """
 
     payload: bytes
     change: Identity
+    after: int | None
 
 
 @dataclass(slots=True)
@@ -193,6 +202,8 @@ class World:
 
     def _restore(self) -> None:
         """The feed is set back, and what was changed since is lost to it."""
+        if len(self.backup.identities) < RESTORED_HEAD_MIN:
+            return
         self.feeds = copy.deepcopy(self.backup.feeds)
         self.identities = dict(self.backup.identities)
         self._restart_gateway()
@@ -243,7 +254,9 @@ class World:
                 if self.random.random() < self.faults.loss:
                     self.counts["pushes lost"] += 1
                     continue
-                flying = Flying(push.payload, self.identities[push.seq])
+                older = [row.seq for row in snapshot.rows(1, push.seq - 1)]
+                after = max(older, default=0) if not snapshot.purged else None
+                flying = Flying(push.payload, self.identities[push.seq], after)
                 by_name[push.device].pushes.append(flying)
             self.cursor = snapshot.head
 
@@ -268,8 +281,11 @@ class World:
         else:
             self.counts["pushes doubled"] += 1
         push = wire.decode(Notification, flying.payload, bytes_max=NOTIFICATION_BYTES_MAX)
+        before = device.replica.state.collection
         result, _ = device.replica.on_push(push)
         self.counts[f"push {result}"] += 1
+        if before is not None and flying.after is not None:
+            self._check_interval(device, before.held, flying.after, push.n, result)
         if result in {PushResult.STORED, PushResult.GAP}:
             device.taken.add(flying.change)
         self._check(device)
@@ -351,6 +367,24 @@ class World:
         self._check(device)
 
     # Promises
+
+    @staticmethod
+    def _check_interval(
+        device: SimDevice, held: TokenSet, after: int, n: int, result: PushResult
+    ) -> None:
+        """Only what was lost leaves a hole, and is missed."""
+        base, collection = device.replica.state.base, device.replica.state.collection
+        assert base is not None
+        assert collection is not None
+        unbroken = held.covers(tokens.oldest(base), tokens.compress(after, base))
+        if unbroken and result is PushResult.GAP:
+            raise Broken(f"{device.name} missed something before {n}, and nothing was lost")
+        if (
+            unbroken
+            and result is PushResult.STORED
+            and not collection.held.covers(tokens.oldest(base), n)
+        ):
+            raise Broken(f"{device.name} has a hole before {n}, and nothing was lost")
 
     def _check(self, device: SimDevice) -> None:
         for item in device.store.items():

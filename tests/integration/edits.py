@@ -1,0 +1,56 @@
+"""Random edits of one feed, and what is held of it, to compare."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+
+from device_agent.data_dir import STORE_FILE
+from device_agent.store_sqlite import AgentFile
+from gateway.feed import Alter, Delete, Mutation, Put
+
+FEED = "contacts"
+IDS = tuple(f"item-{number}" for number in range(25))
+SIZES = (0, 30, 500, 6_000, 90_000)
+FLAGS = ("$seen", "$flagged", "\\Answered")
+FOLDERS = ("", "Work", "Attic")
+
+# Item id -> content, folder and flags.
+Held = Mapping[str, tuple[bytes, str, tuple[str, ...]]]
+
+
+def random_edit(random: Random) -> Mutation:
+    """A put, or a change or delete of an item that may not be there."""
+    item_id = random.choice(IDS)
+    match random.choice(("put", "put", "put", "flags", "folder", "delete")):
+        case "flags":
+            return Alter(item_id, flags=tuple(random.sample(FLAGS, random.randrange(3))))
+        case "folder":
+            return Alter(item_id, folder=random.choice(FOLDERS))
+        case "delete":
+            return Delete(item_id)
+        case _:
+            content = random.randbytes(random.choice(SIZES))
+            return Put(item_id, content, kind="contact", media_type="text/vcard")
+
+
+def held_by_device(data_dir: Path) -> Held:
+    """What a device holds whole; an item of which bytes are missing counts with those it has."""
+    file = AgentFile(data_dir / STORE_FILE, readonly=True)
+    try:
+        store = file.replica(FEED)
+        with file.snapshot():
+            return {
+                item.id: (b"".join(store.content(item.id)), item.folder, item.flags)
+                for item in store.items()
+            }
+    finally:
+        file.close()
+
+
+def difference(device: Held, feed: Held) -> list[str]:
+    """The ids of the items that are not the same in both."""
+    return sorted(
+        item_id
+        for item_id in device.keys() | feed.keys()
+        if device.get(item_id) != feed.get(item_id)
+    )
