@@ -310,7 +310,8 @@ class Gate:
         task.add_done_callback(self._disconnected)
 
     def _disconnected(self, task: asyncio.Task[None]) -> None:
-        self._connections.pop(task).transport.abort()
+        writer = self._connections.pop(task)  # kept until it is closed, or it complains (3.13)
+        writer.transport.abort()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a connection to the embedded broker broke", exc_info=error)
 
