@@ -94,8 +94,9 @@ class Replica:
         if state.collection is None or state.base is None or state.more:
             return True
         held = state.collection.held
-        unbroken = held.range_count <= 1 and tokens.oldest(state.base) in held
-        nothing_yet = not held and tokens.oldest(state.base) > 0
+        oldest = tokens.oldest(state.base)
+        unbroken = held.range_count == 1 and oldest in held
+        nothing_yet = not held and state.collection.asof < oldest  # the feed never changed
         return not (unbroken or nothing_yet) or bool(self._store.wanted(1))
 
     # Push

@@ -15,17 +15,18 @@ from device_agent.replica import Replica
 from device_agent.store_memory import MemoryReplicaStore
 from gateway import notifier, responder, view
 from gateway.feed import FeedSnapshot
+from gateway.feed_memory import MemoryFeedStore
 from gateway.notifier import Push, Target
 from sync_protocol import tokens
 from sync_protocol.messages import Notification
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
-from tests.simulation.world import Broken, World, run
+from tests.simulation.world import FEED, Broken, World, run
 
 FRESH_RUNS = 60
 # Seeds of which each once found something, or reaches what few do.
 SEEDS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233)
-SEEDS_TO_NOTICE = range(60)
+SEEDS_TO_NOTICE = 60
 
 Patch = pytest.MonkeyPatch
 
@@ -62,6 +63,16 @@ def test_all_that_can_happen_happens() -> None:
         *("pushes lost", "pushes doubled", "answers lost", "online or offline"),
     )
     assert not [name for name in rare if not total[name]]
+
+
+def test_a_feed_that_begins_anew_and_empty_settles() -> None:
+    world = World(2)
+    world.settle(rounds_max=120)
+    world.feeds = MemoryFeedStore()
+    world.feeds.add_feed(FEED, epoch_id=bytes(8), now=world.now)
+    world.identities.clear()
+    world.settle(rounds_max=20)
+    world.check_equal()
 
 
 # Broken rules
@@ -144,16 +155,6 @@ def a1_any_answer_is_taken(patch: Patch) -> None:
 
     def on_answer(self: Replica, answer: Any) -> Any:  # noqa: ANN401 - passed on
         self._outstanding = answer.id
-        return right(self, answer)
-
-    patch.setattr(Replica, "on_answer", on_answer)
-
-
-def a1_an_overtaken_answer_is_taken(patch: Patch) -> None:
-    right = Replica.on_answer
-
-    def on_answer(self: Replica, answer: Any) -> Any:  # noqa: ANN401 - passed on
-        self._stored_since_request = False
         return right(self, answer)
 
     patch.setattr(Replica, "on_answer", on_answer)
@@ -250,55 +251,39 @@ def g4_remainders_from_the_beginning(patch: Patch) -> None:
     )
 
 
-def g5_p0_moves_while_something_is_pending(patch: Patch) -> None:
-    right = responder._Page.response  # noqa: SLF001 - the rule that is broken stands there
-
-    def response(page: Any) -> Any:  # noqa: ANN401 - passed on
-        found = right(page)
-        purged = page._snapshot.purged  # noqa: SLF001
-        p0 = tokens.compress(purged, page._base) if purged else None  # noqa: SLF001
-        assert found.answer.delta is not None
-        delta = found.answer.delta.model_copy(update={"p0": p0})
-        return replace(found, answer=found.answer.model_copy(update={"delta": delta}))
-
-    patch.setattr(responder._Page, "response", response)  # noqa: SLF001
-
-
-NOTICED: Mapping[str, Callable[[Patch], None]] = {
-    broken.__name__: broken
-    for broken in (
-        p2_content_that_was_pushed_before,
-        p2_c_is_not_told,
-        p3_prev_is_n_minus_1,
-        p3_purges_do_not_count,
-        p4_lineage_without_the_epoch,
-        d3_prev_does_not_count,
-        d4_interval_is_not_added,
-        d5_older_changes_are_applied,
-        d5_removes_are_not_remembered,
-        a1_any_answer_is_taken,
-        a1_an_overtaken_answer_is_taken,
-        a2_removes_are_forgotten_while_more_is_pending,
-        g1_no_void_for_an_unknown_epoch,
-        g1_no_void_for_a_restored_feed,
-        g1_no_void_for_purged_markers,
-        g3_content_though_c_is_presented,
-        g3_what_is_pending_counts_as_held,
-        g3_c_of_what_was_sent_is_not_held,
-        g3_all_changes_again,
-        g3_a_page_larger_than_asked,
-        g4_remainders_from_the_beginning,
-        g5_p0_moves_while_something_is_pending,
-    )
+# Some take rare coincidences to do harm: for them, where a seed is that brings those about.
+NOTICED: Mapping[Callable[[Patch], None], int] = {
+    p2_content_that_was_pushed_before: 0,
+    p2_c_is_not_told: 235,
+    p3_prev_is_n_minus_1: 0,
+    p3_purges_do_not_count: 557,
+    p4_lineage_without_the_epoch: 72,
+    d3_prev_does_not_count: 0,
+    d4_interval_is_not_added: 0,
+    d5_older_changes_are_applied: 0,
+    d5_removes_are_not_remembered: 0,
+    a1_any_answer_is_taken: 0,
+    a2_removes_are_forgotten_while_more_is_pending: 0,
+    g1_no_void_for_an_unknown_epoch: 0,
+    g1_no_void_for_a_restored_feed: 0,
+    g1_no_void_for_purged_markers: 0,
+    g3_content_though_c_is_presented: 0,
+    g3_what_is_pending_counts_as_held: 0,
+    g3_c_of_what_was_sent_is_not_held: 31,
+    g3_all_changes_again: 0,
+    g3_a_page_larger_than_asked: 0,
+    g4_remainders_from_the_beginning: 0,
 }
 
 
-@pytest.mark.parametrize("broken", NOTICED.values(), ids=NOTICED)
+@pytest.mark.parametrize(
+    ("broken", "first"), NOTICED.items(), ids=[broken.__name__ for broken in NOTICED]
+)
 def test_a_broken_rule_is_noticed(
-    broken: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch
+    broken: Callable[[Patch], None], first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken(monkeypatch)
-    assert any(_breaks(seed) for seed in SEEDS_TO_NOTICE)
+    assert any(_breaks(seed) for seed in range(first, first + SEEDS_TO_NOTICE))
 
 
 def _breaks(seed: int) -> bool:
