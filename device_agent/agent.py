@@ -142,7 +142,7 @@ class DeviceAgent:
         """
         self._opened.enter_context(locked(self._data_dir))
         try:
-            self._file = AgentFile(self._data_dir / STORE_FILE)
+            self._file = AgentFile(self._data_dir / STORE_FILE, device=self._device)
             self._opened.callback(self._file.close)
             for feed in self._feeds:
                 replica = Replica(

@@ -156,7 +156,7 @@ class DeviceLink:
     ) -> None:
         if self._ready.is_set():
             self._ready.clear()
-            closed = "it was closed there, as for a second agent with this id"
+            closed = "the broker closed it: it stopped, or a second agent uses this id"
             self._on_lost(closed if str(reason) == _CLOSED else str(reason))
 
     def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:

@@ -24,7 +24,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 # Somebody waits for `sync`: one more try, in case the broker is just starting.
 _SYNC_REFUSALS_MAX: Final = 2
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class _SafeFormatter(logging.Formatter):

@@ -17,6 +17,9 @@ STATE_VERSION: Final = 1
 
 # A content is kept in the pieces in which it came, so that a remainder is an insert.
 _SCHEMA: Final = """
+CREATE TABLE agent (
+    device TEXT NOT NULL
+) STRICT;
 CREATE TABLE replica (
     number INTEGER PRIMARY KEY,
     feed TEXT NOT NULL UNIQUE,
@@ -74,7 +77,17 @@ class StoreError(AgentError):
 class AgentFile:
     """The device's file, for one thread; one opened `readonly` may look at the same time."""
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False, device: str | None = None) -> None:
+        """Open the file, or make it.
+
+        Args:
+            path: of the file.
+            readonly: only look.
+            device: whose file it is to be; from the first time on it is no other's.
+
+        Raises:
+            StoreError: it cannot be used.
+        """
         if readonly and not path.exists():
             raise StoreError(
                 f"there is no {path}: 'device-agent run' or 'device-agent sync' makes it, and"
@@ -93,12 +106,17 @@ class AgentFile:
             raise StoreError(f"{path} cannot be opened ({error}): --data names another") from error
         try:
             self._prepare(path, readonly=readonly)
-        except sqlite3.DatabaseError as error:
+            if device is not None:
+                self._belong_to(path, device)
+        except sqlite3.OperationalError as error:
             self._db.close()
             raise StoreError(
-                f"{path} is not an agent's file, or it is damaged ({error}): move it away, and"
-                " the next sync fetches everything again"
+                f"{path} cannot be used ({error}): the file and its directory must be writable,"
+                " even to look into it while no agent runs"
             ) from error
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise StoreError(_damaged(path, error)) from error
         except StoreError:
             self._db.close()
             raise
@@ -121,6 +139,16 @@ class AgentFile:
                 f" one reads {STATE_VERSION}): upgrade the agent"
             )
 
+    def _belong_to(self, path: Path, device: str) -> None:
+        found = self._db.execute("SELECT device FROM agent").fetchone()
+        if found is None:
+            self._db.execute("INSERT INTO agent VALUES (?)", (device,))
+        elif found[0] != device:
+            raise StoreError(
+                f"{path} is the file of device {found[0]}, not of {device}: name another directory"
+                " with --data DIR"
+            )
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -132,7 +160,7 @@ class AgentFile:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise StoreError(f"the agent's file cannot be read: {error}") from error
+            raise StoreError(_damaged(Path("the agent's file"), error)) from error
         finally:
             self._db.execute("ROLLBACK")
 
@@ -142,11 +170,23 @@ class AgentFile:
 
     def replica(self, feed: str) -> "SqliteReplicaStore":
         """The replica of `feed`, made when it is not there yet (in a file that may be written)."""
-        found = self._db.execute("SELECT number FROM replica WHERE feed = ?", (feed,)).fetchone()
-        if found is None:
-            made = self._db.execute("INSERT INTO replica (feed) VALUES (?)", (feed,))
-            return SqliteReplicaStore(self._db, made.lastrowid or 0)
+        try:
+            found = self._db.execute(
+                "SELECT number FROM replica WHERE feed = ?", (feed,)
+            ).fetchone()
+            if found is None:
+                made = self._db.execute("INSERT INTO replica (feed) VALUES (?)", (feed,))
+                return SqliteReplicaStore(self._db, made.lastrowid or 0)
+        except sqlite3.DatabaseError as error:
+            raise StoreError(_damaged(Path("the agent's file"), error)) from error
         return SqliteReplicaStore(self._db, found[0])
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return (
+        f"{path} is not an agent's file, or it is damaged ({error}): move it away, and the next"
+        " sync fetches everything again"
+    )
 
 
 class SqliteReplicaStore:

@@ -41,6 +41,7 @@ class Announcement(BaseModel):
     url: str
     token: str = Field(repr=False)
     broker: Address
+    embedded: bool = True
     pid: int
 
 

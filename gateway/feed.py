@@ -33,7 +33,10 @@ class NoSuchItemError(FeedError):
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Make an item, or replace its content. `None` keeps what is there, or takes the default."""
+    """Make an item, or replace its content and date.
+
+    A folder or flags of None keep those that are there, if it is.
+    """
 
     id: str
     content: bytes

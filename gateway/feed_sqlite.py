@@ -264,12 +264,15 @@ class SqliteStore:
         """The writing connection, to a file of this version."""
         try:
             db = self._connect()
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version == STATE_VERSION:
+                for table in ("feed", "epoch", "item", "content", "device", "device_feed"):
+                    db.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608 - ours
         except sqlite3.DatabaseError as error:
             raise FeedError(
                 f"{self._path} is not a state file of the gateway, or it is damaged ({error}):"
                 " put a backup in its place"
             ) from error
-        (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;")
         elif version != STATE_VERSION:

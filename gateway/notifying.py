@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.counters import Counters
-from gateway.feed import FeedStore, NoSuchFeedError
+from gateway.feed import FeedSnapshot, FeedStore, NoSuchFeedError
 from gateway.notifier import pushes
 from gateway.outbound import Outbound
 from gateway.registry import Registry
@@ -77,7 +77,6 @@ class Notifying:
                     continue  # removed meanwhile
                 except Exception:
                     self._failed(f"the changes of feed {feed} could not be notified")
-                    self._skip(feed)
 
     def _wait(self) -> bool:
         """Wait for commits; False once there is nothing more to do."""
@@ -85,13 +84,6 @@ class Notifying:
             self._work.wait_for(lambda: self._committed or self._closing)
             committed, self._committed = self._committed, False
             return committed
-
-    def _skip(self, feed: str) -> None:
-        """Leave to the syncs what could not be notified: it may fail each time."""
-        try:
-            self._cursors[feed] = self._head(feed)
-        except Exception:
-            self._failed(f"feed {feed} cannot be read")
 
     def _failed(self, what: str) -> None:
         self._counters.count("errors in a handler")
@@ -102,16 +94,21 @@ class Notifying:
         with self._store.snapshot(feed) as snapshot:
             if snapshot.head == cursor:
                 return
-            targets = self._registry.targets(feed)
-            if targets:
-                for push in pushes(
-                    snapshot,
-                    cursor=cursor,
-                    targets=targets,
-                    notification_content_bytes_max=self._content_bytes_max,
-                ):
-                    self._outbound.push(feed, push)
-            self._cursors[feed] = snapshot.head
+            try:
+                self._push(feed, snapshot, cursor)
+            finally:
+                # What cannot be pushed now may fail each time: it is left to the syncs.
+                self._cursors[feed] = snapshot.head
+
+    def _push(self, feed: str, snapshot: FeedSnapshot, cursor: int) -> None:
+        if targets := self._registry.targets(feed):
+            for push in pushes(
+                snapshot,
+                cursor=cursor,
+                targets=targets,
+                notification_content_bytes_max=self._content_bytes_max,
+            ):
+                self._outbound.push(feed, push)
 
     def _head(self, feed: str) -> int:
         with self._store.snapshot(feed) as snapshot:

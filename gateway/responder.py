@@ -20,6 +20,7 @@ _FLAG_OVERHEAD_BYTES: Final = 3
 # that is older than its change.
 _RANGE_BYTES: Final = 32
 _TOKEN_BYTES: Final = 8
+_HOLES_QUERIED_MAX: Final = 256
 # A remainder of fewer bytes than this is not worth its head.
 _REMAINDER_BYTES_MIN: Final = 1024
 
@@ -181,13 +182,21 @@ class _Page:
     def _absent(self) -> Iterator[Row]:
         """The changes in the holes of the presented set, newest first."""
         head = tokens.compress(self._snapshot.head, self._base)
-        holes = self._held.holes(tokens.oldest(self._base), head)
-        for first, last in reversed(list(holes)):
-            yield from self._snapshot.rows(
-                tokens.expand(first, self._base),
-                tokens.expand(last, self._base),
-                newest_first=True,
+        holes = list(self._held.holes(tokens.oldest(self._base), head))
+        if len(holes) > _HOLES_QUERIED_MAX:  # one look across many is cheaper than one at each
+            across = self._rows(holes[0][0], holes[-1][1])
+            yield from (
+                row for row in across if tokens.compress(row.seq, self._base) not in self._held
             )
+            return
+        for first, last in reversed(holes):
+            yield from self._rows(first, last)
+
+    def _rows(self, first: int, last: int) -> Iterator[Row]:
+        base = self._base
+        return self._snapshot.rows(
+            tokens.expand(first, base), tokens.expand(last, base), newest_first=True
+        )
 
     def _add_changes(self) -> int | None:
         """Add what fits; the token of the newest change that did not, or None."""

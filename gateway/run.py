@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -105,7 +105,14 @@ def _start(
     server = stack.enter_context(
         ApiServer(lambda port: create_app(service, token=token, port=port), port=settings.api_port)
     )
-    stack.enter_context(_announced(data_dir / API_FILE, server.url, token, account))
+    announced = {
+        "url": server.url,
+        "token": token,
+        "broker": {"host": account.host, "port": account.port},
+        "embedded": external is None,
+        "pid": os.getpid(),
+    }
+    stack.enter_context(_announced(data_dir / API_FILE, announced))
     return Running(
         service=service,
         broker_host=account.host,
@@ -192,15 +199,9 @@ def _connected(service: Service, account: Account, *, embedded: bool) -> bool:
 
 
 @contextlib.contextmanager
-def _announced(path: Path, url: str, token: str, account: Account) -> Iterator[None]:
+def _announced(path: Path, announced: Mapping[str, object]) -> Iterator[None]:
     """The file by which commands find this gateway (gateway.client)."""
-    found = {
-        "url": url,
-        "token": token,
-        "broker": {"host": account.host, "port": account.port},
-        "pid": os.getpid(),
-    }
-    write_private(path, json.dumps(found))
+    write_private(path, json.dumps(announced))
     try:
         yield
     finally:

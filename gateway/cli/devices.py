@@ -32,6 +32,7 @@ def add(
     with common.client(data) as client:
         enrolled = client.add_device(device, feed)
         broker = client.announced.broker
+        embedded = client.announced.embedded
     line = agent_line(enrolled.id, enrolled.feeds, f"{broker.host}:{broker.port}")
     if as_json:
         common.show_json({**enrolled.model_dump(), "command": line})
@@ -41,8 +42,13 @@ def add(
     typer.echo("Run on the device:\n")
     typer.echo(f"  {line}\n")
     typer.echo("It asks for the password, or reads it from a file: --password-file FILE.")
-    if broker.host in ("127.0.0.1", "localhost", "::1"):
+    if embedded:
         typer.echo("This broker serves agents on this machine only.")
+    else:
+        typer.echo(
+            f"The broker has accounts of its own: give it the user {enrolled.id} with this"
+            " password (docs/mosquitto.md)."
+        )
 
 
 @app.command("list")
@@ -103,4 +109,7 @@ def remove(device: DeviceArgument, data: DataDir = None) -> None:
     """Take a device away, with its password."""
     with common.client(data) as client:
         client.remove_device(device)
-    typer.echo(f"The device {device} was removed. Its password is worth nothing any more.")
+        embedded = client.announced.embedded
+    typer.echo(f"The device {device} was removed. The gateway does not serve it any more.")
+    if not embedded:
+        typer.echo("The broker still lets it in: take its account away there, too.")

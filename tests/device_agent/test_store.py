@@ -231,6 +231,20 @@ class TestAgentFile:
             assert file.replica("b").synced_at() is None
             assert list(file.replica("b").items()) == [held("x")]
 
+    def test_is_one_device_s(self, path: Path) -> None:
+        AgentFile(path, device="phone").close()
+        AgentFile(path, device="phone").close()
+        with pytest.raises(StoreError, match="the file of device phone, not of tablet"):
+            AgentFile(path, device="tablet")
+
+    def test_damage_behind_the_header_is_said_with_its_cure(self, path: Path) -> None:
+        AgentFile(path).close()
+        data = bytearray(path.read_bytes())
+        data[4096:] = bytes(len(data) - 4096)
+        path.write_bytes(data)
+        with pytest.raises(StoreError, match="move it away"):
+            AgentFile(path, device="phone").replica("feed")
+
     def test_counts(self, path: Path) -> None:
         with contextlib.closing(AgentFile(path)) as file:
             store = file.replica("feed")

@@ -264,3 +264,13 @@ def test_no_device_of_a_feed_that_is_not_there(store: SqliteStore) -> None:
 def test_no_removal_of_a_device_that_is_not_there(store: SqliteStore) -> None:
     with pytest.raises(NoSuchDeviceError, match="gateway device list"), store.transaction() as it:
         it.remove_device("phone")
+
+
+def test_damage_behind_the_header_is_said_with_its_cure(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sqlite3"
+    SqliteStore(path).close()
+    data = bytearray(path.read_bytes())
+    data[4096:] = bytes(len(data) - 4096)
+    path.write_bytes(data)
+    with pytest.raises(FeedError, match="put a backup in its place"):
+        SqliteStore(path)

@@ -23,8 +23,6 @@ from sync_protocol.wire import Format
 FEED: Final = "feed"
 BOUNDS: Final = AnswerLimits(portion_bytes=8, inline_bytes_max=2_000)
 PUSHED_CONTENT_BYTES_MAX: Final = 100
-# No restore makes a feed empty: `Replica.needs_sync` is then true for ever (test_world.py).
-RESTORED_HEAD_MIN: Final = 1
 MOST_ROUNDS: Final = "rounds to settle, most"
 CONTENT_SIZES: Final = (0, 3, 20, 300, 1_500, 9_000)
 
@@ -202,8 +200,6 @@ class World:
 
     def _restore(self) -> None:
         """The feed is set back, and what was changed since is lost to it."""
-        if len(self.backup.identities) < RESTORED_HEAD_MIN:
-            return
         self.feeds = copy.deepcopy(self.backup.feeds)
         self.identities = dict(self.backup.identities)
         self._restart_gateway()
