@@ -39,7 +39,7 @@ simulate: install ## SEEDS fresh seeds of the lossy simulator
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 demo: install ## gateway, broker and devices in one process, over a bad link
-	$(BIN)/gateway demo $(if $(DATA),--data $(DATA))
+	$(BIN)/gateway demo $(if $(DATA),--data "$(DATA)")
 
 lock: ## pin what pyproject.toml asks for, with hashes (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

@@ -1,5 +1,6 @@
 """The gateway's settings: defaults, a TOML file, and TALLYSYNC_GATEWAY_... in the environment."""
 
+import difflib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final
@@ -104,7 +105,14 @@ def load(path: Path | None = None, **overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(sorted(Settings.model_fields))
-        hint = f"; the keys are {known}" if first["type"] == "extra_forbidden" else ""
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(_unknown(key, path)) from error
         where = path or f"the command line or {ENVIRONMENT_PREFIX}{key.upper()}"
-        raise SettingsError(f"{key} in {where}: {first['msg']}{hint}") from error
+        raise SettingsError(f"{key} in {where}: {first['msg']}") from error
+
+
+def _unknown(key: str, path: Path | None) -> str:
+    known = sorted(Settings.model_fields)
+    alike = difflib.get_close_matches(key, known, n=1)
+    meant = f"did you mean {alike[0]}? " if alike else ""
+    return f"no setting is called {key} ({path}); {meant}the settings are {', '.join(known)}"

@@ -1,7 +1,10 @@
 """The command ``gateway``: which commands there are, and how their errors end."""
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, cast
 
 import typer
@@ -38,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         # An id in a script that this terminal cannot show is no reason to fail.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams
-    sys.exit(_run((sys.argv[1:] if arguments is None else arguments) or ["--help"]))
+    code = _run((sys.argv[1:] if arguments is None else arguments) or ["--help"])
+    sys.exit(_flushed(code))
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -54,7 +58,29 @@ def _run(arguments: Sequence[str]) -> int:
         return _failed(str(error), EXIT_NO_GATEWAY)
     except (ApiError, NoAnswerError, CommandError) as error:
         return _failed(str(error), EXIT_FAILED)
+    except OSError as error:
+        return _failed(_explained(error), EXIT_FAILED)
     return result if isinstance(result, int) else 0
+
+
+def _flushed(code: int) -> int:
+    """The exit status, once all output is written or cannot be."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # What is still held back would fail once more when the interpreter ends.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        if code or error.errno == errno.EPIPE:
+            return code or EXIT_FAILED  # told already, or a reader that has seen enough
+        return _failed(_explained(error), EXIT_FAILED)
+    return code
+
+
+def _explained(error: OSError) -> str:
+    # Commands explain what is wrong with files, so a file without a name is the output.
+    why = error.strerror or str(error)
+    return f"{error.filename}: {why}" if error.filename else f"the output cannot be written: {why}"
 
 
 def _failed(message: str, code: int) -> int:

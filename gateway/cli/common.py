@@ -1,6 +1,7 @@
 """What all commands share: where the gateway is, how errors end, and how things are shown."""
 
 import json
+import shlex
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -51,6 +52,13 @@ def chosen(data_dir: Path | None) -> Path:
     return default_data_dir() if data_dir is None else data_dir
 
 
+def data_option(data_dir: Path | None) -> str:
+    """What a command that follows needs to find the same gateway, with a blank before it."""
+    if chosen(data_dir) == default_data_dir():
+        return ""
+    return f" --data {shlex.quote(str(data_dir))}"
+
+
 def client(data_dir: Path | None) -> "GatewayClient":
     """A client of the gateway that runs with that directory. NoGatewayError if none does."""
     from gateway.client import GatewayClient  # noqa: PLC0415 - see TYPE_CHECKING above
@@ -72,11 +80,14 @@ def show_json_list(values: Iterable[object]) -> None:
     typer.echo("[]" if separator.startswith("[") else "\n]")
 
 
-def show_table(rows: Sequence[Mapping[str, object]], *, right: Collection[str] = ()) -> None:
+def show_table(
+    rows: Sequence[Mapping[str, object]], *, right: Collection[str] = (), cut: Collection[str] = ()
+) -> None:
     """Print rows, all with the same columns, beneath each other; those in `right` end together.
 
-    Columns in which no row has anything are left out, and long values are folded, not cut, so
-    that 60 characters a line will do.
+    Columns in which no row has anything are left out. Long values in columns of `cut` end in an
+    ellipsis where the terminal ends, so that nobody takes a part for the whole; others are folded.
+    So 60 characters a line will do.
     """
     from rich.console import Console  # noqa: PLC0415 - see TYPE_CHECKING above
     from rich.table import Table  # noqa: PLC0415
@@ -94,7 +105,16 @@ def show_table(rows: Sequence[Mapping[str, object]], *, right: Collection[str] =
         )
     for row in rows:
         # Text, because what others wrote must not be taken for markup.
-        table.add_row(*(Text("" if row[name] is None else str(row[name])) for name in columns))
+        table.add_row(
+            *(
+                Text(
+                    "" if row[name] is None else str(row[name]),
+                    no_wrap=name in cut or name in right,
+                    overflow="ellipsis" if name in cut else "fold",
+                )
+                for name in columns
+            )
+        )
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
     Console(width=width).print(table)
 

@@ -15,7 +15,7 @@ def demo(
     *,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="DIR", help="Files to import instead of the sample."),
+        typer.Option("--data", metavar="DIR", help="Folder to import instead of the sample."),
     ] = None,
     devices: Annotated[
         int, typer.Option(min=1, max=DEVICES_MAX, help="How many devices take part.")
@@ -29,12 +29,20 @@ def demo(
     changes: Annotated[
         int, typer.Option(min=0, max=CHANGES_MAX, help="How many items change.")
     ] = 500,
-    seed: Annotated[int, typer.Option(help="The same seed, the same run.")] = 1,
+    seed: Annotated[
+        int,
+        typer.Option(help="The same seed draws the same changes and losses; timing differs."),
+    ] = 1,
     as_json: AsJson = False,
 ) -> int:
     """Show the whole in one go: import, change, lose, sync, compare.
 
     Needs no gateway, and leaves nothing behind.
+
+    The columns of the summary, for each device: items that it holds; pushed: notifications sent;
+    came: those received; resent: changes sent again at a sync; lacked: of these, how many it really
+    lacked; rests: remainders of contents; syncs: requests; bytes: of all payloads, K and M being
+    1024 and 1024 times that.
     """
     from gateway.demo.main import DemoError, Options, run_demo  # noqa: PLC0415 - heavy
     from gateway.run import RunError  # noqa: PLC0415 - heavy

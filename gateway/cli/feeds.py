@@ -16,7 +16,8 @@ def add(feed: FeedArgument, data: DataDir = None) -> None:
     """Make a feed."""
     with common.client(data) as client:
         client.add_feed(feed)
-    typer.echo(f"The feed {feed} is there. 'gateway import {feed} PATH...' fills it.")
+    option = common.data_option(data)
+    typer.echo(f"The feed {feed} is there. 'gateway import {feed} PATH...{option}' fills it.")
 
 
 @app.command("list")
@@ -27,7 +28,9 @@ def list_(*, data: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         common.show_json([feed.model_dump() for feed in feeds])
     elif not feeds:
-        typer.echo("There is no feed yet. 'gateway feed add FEED' makes one.")
+        typer.echo(
+            f"There is no feed yet. 'gateway feed add FEED{common.data_option(data)}' makes one."
+        )
     else:
         common.show_table(
             [{"feed": feed.name, "items": feed.items} for feed in feeds], right=["items"]

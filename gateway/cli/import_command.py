@@ -29,6 +29,7 @@ class Summary:
     deleted: int | None = None
     mirror_held: str | None = None
     missing: list[str] = field(default_factory=list)
+    without_items: list[str] = field(default_factory=list)
     reports: list[dict[str, object]] = field(default_factory=list)
 
     def add(self, report: "FileReport") -> None:
@@ -38,13 +39,16 @@ class Summary:
         self.changed += report.changed
         self.unchanged += report.unchanged
         self.left += report.left_count
+        if report.taken and report.where in self.without_items:
+            self.without_items.remove(report.where)
 
     def text(self) -> str:
         """In one line."""
         deleted = "" if self.deleted is None else f", {self.deleted:,} deleted"
         return (
-            f"{common.count_text(self.files, 'file')}: {self.new:,} new, {self.changed:,} changed,"
-            f" {self.unchanged:,} unchanged{deleted}; {self.left:,} left"
+            f"{common.count_text(self.files, 'file')}: {common.count_text(self.new, 'item')} new,"
+            f" {self.changed:,} changed, {self.unchanged:,} unchanged{deleted};"
+            f" {self.left:,} skipped"
         )
 
 
@@ -59,21 +63,38 @@ def import_files(
         bool, typer.Option("--mirror", help="Delete what the feed holds and PATH... does not.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Let --mirror delete even most of the feed.")
+        bool,
+        typer.Option(
+            "--yes", help="Let --mirror delete even most of the feed, or beside damaged files."
+        ),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tell of all files, not only of what is left.")
+        bool,
+        typer.Option("--verbose", "-v", help="Tell of all files, not only of what is skipped."),
     ] = False,
     data: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
     """Take contacts, calendars and mails from files, byte for byte.
 
-    The same again changes nothing. A file that cannot be read is told of, and left.
+    The same again changes nothing. What cannot be read is told of, and skipped; a file named as
+    PATH that gives no item is an error.
+
+    An item's folder is the path of its file below PATH: import from the same root each time, or
+    items move. With --mirror, nothing is deleted if a file is damaged or cannot be read.
     """
     from gateway.cli.importer import Importer  # noqa: PLC0415 - heavy
+    from gateway.importing.sources import shown_path  # noqa: PLC0415 - heavy
 
-    summary = Summary(feed, missing=[str(path) for path in paths if not _is_there(path)])
+    summary = Summary(
+        feed,
+        missing=[str(path) for path in paths if not _is_there(path)],
+        without_items=[
+            shown_path(path)
+            for path in dict.fromkeys(paths)
+            if _is_there(path) and not _is_folder(path)
+        ],
+    )
     shows_progress = sys.stdout.isatty() and not as_json
     with common.client(data) as client:
         next(client.items(feed, page_items=1), None)  # an unknown feed is told before all else
@@ -95,7 +116,8 @@ def import_files(
         if mirror:
             _mirror(importer, summary, confirmed=yes)
     _show(summary, as_json=as_json)
-    return EXIT_FAILED if summary.missing or summary.mirror_held else 0
+    failed = summary.missing or summary.without_items or summary.mirror_held
+    return EXIT_FAILED if failed else 0
 
 
 def _is_there(path: Path) -> bool:
@@ -106,6 +128,13 @@ def _is_there(path: Path) -> bool:
     except (OSError, ValueError):
         return True  # and told of as what cannot be read
     return True
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _mirror(importer: "Importer", summary: Summary, *, confirmed: bool) -> None:
@@ -125,6 +154,8 @@ def _show(summary: Summary, *, as_json: bool) -> None:
         typer.echo(f"{summary.text()}.")
     for path in summary.missing:
         typer.echo(f"error: there is no {path}", err=True)
+    for where in summary.without_items:
+        typer.echo(f"error: no item was taken from {where}", err=True)
     if summary.mirror_held:
         typer.echo(f"error: nothing was deleted: {summary.mirror_held}", err=True)
 
@@ -134,11 +165,11 @@ def _as_text(report: "FileReport") -> str:
     if report.taken or not report.left_count:
         counts = {"new": report.new, "changed": report.changed, "unchanged": report.unchanged}
         taken = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-        lines.append(f"took  {report.where}: {taken}")
-    lines += [f"left  {left.where}: {left.reason}" for left in report.left]
+        lines.append(f"took     {report.where}: {taken}")
+    lines += [f"skipped  {left.where}: {left.reason}" for left in report.left]
     more = report.left_count - len(report.left)
     if more:
-        lines.append(f"left  {report.where}: {more:,} more")
+        lines.append(f"skipped  {report.where}: {more:,} more")
     return "\n".join(lines)
 
 

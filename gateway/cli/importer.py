@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.api_models import BulkMutation, DeleteMutation, PutMutation
 from gateway.client import GatewayClient
-from gateway.importing.found import FoundItem, Left
+from gateway.importing.found import FoundItem, Left, Missing
 from gateway.importing.identity import IdRegistry
 from gateway.importing.sources import SourceFile, read_source, source_files
 from sync_protocol import limits
@@ -61,14 +61,15 @@ class Importer:
     """One import into one feed.
 
     Attributes:
-        unread: the first thing that could not be read, if any: a mirror would delete its items.
+        missing: the first thing of each kind because of which items may be missing: a mirror would
+            delete them.
     """
 
     def __init__(
         self, client: GatewayClient, feed: str, *, progress: Callable[[int], object]
     ) -> None:
         """Prepare; `progress` is called with the bytes that were read since its last call."""
-        self.unread: Left | None = None
+        self.missing: dict[Missing, Left] = {}
         self._client = client
         self._feed = feed
         self._progress = progress
@@ -105,7 +106,7 @@ class Importer:
                 Left(
                     source.where,
                     f"cannot be read: {type(error).__name__}, please report",
-                    unread=True,
+                    Missing.DAMAGED,
                 ),
             )
 
@@ -129,8 +130,8 @@ class Importer:
 
     def _leave(self, report: FileReport, left: Left) -> None:
         report.leave(left)
-        if self.unread is None and left.unread:
-            self.unread = left
+        if left.missing is not Missing.NOTHING:
+            self.missing.setdefault(left.missing, left)
 
     def _flush(self) -> None:
         if not self._batch:
@@ -162,17 +163,23 @@ class Importer:
             confirmed: delete even what looks like a mistake.
 
         Raises:
-            MirrorHeldError: something was not read, or too much would go.
+            MirrorHeldError: something was not read; or, unless `confirmed`, something is damaged,
+                or too much would go.
         """
-        if self.unread is not None:
+        if unread := self.missing.get(Missing.UNREAD):
             raise MirrorHeldError(
-                f"{self.unread.where} could not be read, and its items would go:"
-                f" {self.unread.reason}"
+                f"{unread.where} could not be read, and its items would go: {unread.reason}"
             )
         held = stale = 0
         for item in self._client.items(self._feed):
             held += 1
             stale += item.id not in self._ids
+        damaged = self.missing.get(Missing.DAMAGED)
+        if stale and damaged and not confirmed:
+            raise MirrorHeldError(
+                f"{stale:,} of {held:,} items would go, and some may be in {damaged.where}, which"
+                f" is damaged ({damaged.reason}): --yes deletes them all the same"
+            )
         much = stale > max(MIRROR_DELETES_UNASKED, held * MIRROR_SHARE_UNASKED)
         if stale and not confirmed and (much or not len(self._ids)):
             raise MirrorHeldError(

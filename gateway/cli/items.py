@@ -161,7 +161,10 @@ def items(
     data: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the items of a feed in order of their ids."""
+    """List the items of a feed in order of their ids.
+
+    On a terminal, what is too long ends in an ellipsis; --json shows it in full.
+    """
     if limit is None:
         limit = 0 if as_json else _TABLE_ITEMS_DEFAULT
     with common.client(data) as client:
@@ -183,7 +186,7 @@ def items(
         ]
         more = next(found, None)
     if rows:
-        common.show_table(rows, right=["size"])
+        common.show_table(rows, right=["date", "size"], cut=["id", "folder", "flags"])
     else:
         typer.echo(f"The feed {feed} holds no items{' after that' if after else ' yet'}.")
     if more is not None:

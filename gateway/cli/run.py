@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from gateway.cli import common
 from gateway.cli.common import CommandError, DataDir
-from gateway.data_dir import default_data_dir
 
 if TYPE_CHECKING:
     from gateway.run import Running
@@ -88,8 +87,7 @@ def _log_to_stderr(*, verbose: bool) -> None:
 
 
 def _greeting(settings: "Settings", running: "Running") -> str:
-    is_default = settings.data_dir == default_data_dir()
-    option = "" if is_default else f" --data {shlex.quote(str(settings.data_dir))}"
+    option = common.data_option(settings.data_dir)
     broker = f"{running.broker_host}:{running.broker_port}"
     if running.embedded:
         broker += " (embedded, for this machine only)"

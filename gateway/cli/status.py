@@ -50,7 +50,9 @@ def status(
             [{"feed": feed.name, "items": feed.items} for feed in feeds], right=["items"]
         )
     else:
-        typer.echo("There is no feed yet. 'gateway feed add FEED' makes one.")
+        typer.echo(
+            f"There is no feed yet. 'gateway feed add FEED{common.data_option(data)}' makes one."
+        )
     typer.echo()
     if devices:
         now = int(time.time())
@@ -58,7 +60,10 @@ def status(
             [row for device in devices for row in _rows(device, now)], right=["changes since"]
         )
     else:
-        typer.echo("There is no device yet. 'gateway device add ID --feed FEED' enrols one.")
+        typer.echo(
+            "There is no device yet."
+            f" 'gateway device add ID --feed FEED{common.data_option(data)}' enrols one."
+        )
     if counters and found.counters:
         typer.echo()
         common.show_table(

@@ -22,7 +22,7 @@ from gateway.demo.table import LiveTable, summary_table
 from gateway.demo.workload import Workload
 from gateway.feed import Mutation, Put, Row, feed_items
 from gateway.feed_sqlite import SqliteStore
-from gateway.importing.found import FoundItem, Left
+from gateway.importing.found import Found, Left
 from gateway.importing.identity import IdRegistry
 from gateway.importing.sources import read_source, source_files
 from gateway.run import Running, running
@@ -154,8 +154,12 @@ class _Demo:
     def _play(self, gateway: Running, sources: Path) -> list[_DemoDevice]:
         service = gateway.service
         service.add_feed(FEED)
-        taken = _import(service, sources)
-        self._console.print(f"imported {taken} items from {sources}", highlight=False)
+        taken, skipped = _import(service, sources)
+        if not taken:
+            raise DemoError(f"{sources} has no .vcf, .ics or .eml items to import")
+        self._console.print(
+            f"imported {taken} items from {sources}, {skipped} skipped", highlight=False
+        )
         devices = [
             _DemoDevice(
                 name, self._records[name], self._folder / name, service.add_device(name, [FEED])
@@ -237,12 +241,14 @@ class _Demo:
         }
 
 
-def _import(service: Service, sources: Path) -> int:
-    """Import all of `sources` into the feed; how many items were taken."""
-    ids = IdRegistry()
-    taken = 0
+def _import(service: Service, sources: Path) -> tuple[int, int]:
+    """Import all of `sources` into the feed; how many items were taken, and what was skipped."""
+    taken = skipped = 0
     batch: list[Mutation] = []
-    for found in _found(sources, ids):
+    for found in _found(sources, IdRegistry()):
+        if isinstance(found, Left):
+            skipped += 1
+            continue
         batch.append(
             Put(
                 found.id, found.content, found.kind, found.media_type,
@@ -252,16 +258,15 @@ def _import(service: Service, sources: Path) -> int:
         if len(batch) == IMPORT_BATCH_ITEMS:
             taken += len(service.apply_many(FEED, batch))
             batch = []
-    return taken + len(service.apply_many(FEED, batch))
+    return taken + len(service.apply_many(FEED, batch)), skipped
 
 
-def _found(sources: Path, ids: IdRegistry) -> Iterator[FoundItem]:
+def _found(sources: Path, ids: IdRegistry) -> Iterator[Found]:
     for source in source_files([sources]):
         if isinstance(source, Left):
-            continue
-        for found in read_source(source, ids):
-            if isinstance(found, FoundItem):
-                yield found
+            yield source
+        else:
+            yield from read_source(source, ids)
 
 
 def _all_rows(service: Service) -> Iterator[Row]:

@@ -12,6 +12,7 @@ from rich.text import Text
 from gateway.demo.record import DeviceRecord
 
 _REFRESH_S: Final = 0.25
+_SHOWN_EXACTLY: Final = 10_000
 
 
 class LiveTable:
@@ -57,9 +58,10 @@ class LiveTable:
 
 def summary_table(summary: Mapping[str, Any]) -> RenderableType:
     """The summary for a person."""
-    table = Table("device", box=None, pad_edge=False)
-    for heading in ("items", "pushed", "came", "resent", "missing", "rests", "syncs", "bytes"):
-        table.add_column(heading, justify="right")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("device", no_wrap=True)
+    for heading in ("items", "pushed", "came", "resent", "lacked", "rests", "syncs", "bytes"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in summary["devices"]:
         table.add_row(
             row["id"],
@@ -90,6 +92,10 @@ def summary_table(summary: Mapping[str, Any]) -> RenderableType:
 
 
 def _size(size_bytes: int) -> str:
-    if size_bytes < 10_000:  # noqa: PLR2004 - so that small figures stay exact
-        return f"{size_bytes} B"
-    return f"{size_bytes / 1024:.0f} KiB"
+    """At most five characters up to 10 GiB: a row has to fit into 60."""
+    size, *units = float(size_bytes), "", "K", "M"
+    for unit in units[:-1]:
+        if size < _SHOWN_EXACTLY:
+            return f"{size:.0f}{unit}"
+        size /= 1024
+    return f"{size:.0f}{units[-1]}"

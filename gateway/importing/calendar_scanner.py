@@ -139,6 +139,8 @@ class CalendarScanner:
             yield self._cut_off(component)
         if name == _CALENDAR and self._calendar is not None:
             self._calendar = None
+        elif self._calendar is not None and name in _SIDE_BY_SIDE:
+            yield Problem(number, f"END:{shown(name)} without its BEGIN: cut off")
         else:
             self._outside(number, line)
 

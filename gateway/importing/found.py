@@ -1,5 +1,6 @@
 """What reading a file gives: items, and what was left with the reason."""
 
+import enum
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
@@ -29,6 +30,17 @@ class FoundItem:
     content: bytes
 
 
+class Missing(enum.Enum):
+    """Whether items may be missing from what was found because something was not taken."""
+
+    NOTHING = enum.auto()
+    """It is no item, or its item is there: a duplicate, an id of another, another component."""
+    DAMAGED = enum.auto()
+    """It was read, and is not what it should be: cut off, empty, no text, too large."""
+    UNREAD = enum.auto()
+    """Nobody could look at what is in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     """Something that was not taken.
@@ -36,12 +48,12 @@ class Left:
     Attributes:
         where: the file or folder, with `:` and a line number where that helps; printable.
         reason: why, in words for the user who started the import.
-        unread: whether nobody could look at what is in it, so that items may be missing.
+        missing: whether items may be missing because of it: a mirror must not delete them.
     """
 
     where: str
     reason: str
-    unread: bool = False
+    missing: Missing = Missing.NOTHING
 
 
 Found: TypeAlias = FoundItem | Left

@@ -31,9 +31,9 @@ def read_calendars(content: bytes, taking: Taking) -> Iterator[Found]:
     alone = True
     for problem in scanner.problems(content):
         alone = False
-        yield taking.left(problem.reason, line=problem.line)
+        yield taking.damaged(problem.reason, line=problem.line)
     if scanner.components_count > ICS_COMPONENTS_MAX:
-        yield taking.left(f"more than {ICS_COMPONENTS_MAX} components: split the file")
+        yield taking.damaged(f"more than {ICS_COMPONENTS_MAX} components: split the file")
         return
     items = _Items(content)
     for calendar in scanner.calendars:
@@ -43,7 +43,9 @@ def read_calendars(content: bytes, taking: Taking) -> Iterator[Found]:
                 alone = False
                 yield taking.left(reason, line=component.line)
     if alone and not items.all:
-        yield taking.left("no event, task or journal entry in it")
+        # A calendar without an entry is whole, and a file without a calendar is not.
+        says = taking.left if scanner.calendars else taking.damaged
+        yield says("no event, task or journal entry in it")
     alone = (
         alone and len(items.all) == len(scanner.calendars) == 1 and bool(scanner.calendars[0].begin)
     )

@@ -26,7 +26,7 @@ def read_mail(content: bytes, taking: Taking) -> Iterator[Found]:
     """
     fields = _fields(content)
     if not fields:
-        yield taking.left("no header fields: not a mail")
+        yield taking.damaged("no header fields: not a mail")
         return
     message_id = b"".join(fields.get(b"MESSAGE-ID", b"").split())
     yield taking.item(

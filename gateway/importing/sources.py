@@ -9,7 +9,7 @@ from typing import BinaryIO, Final, TypeAlias
 
 from gateway.importing import content_lines
 from gateway.importing.calendar_scanner import ICS_FILE_BYTES_MAX
-from gateway.importing.found import Found, Left
+from gateway.importing.found import Found, Left, Missing
 from gateway.importing.icalendars import read_calendars
 from gateway.importing.identity import IdRegistry
 from gateway.importing.mails import read_mail
@@ -91,13 +91,13 @@ def _files_below(directory: Path, *, folder: str) -> Iterator[SourceFile | Left]
         names.folder(folder)
     except ValueError as error:
         reason = f"left with all that is in it: {error}; rename the folder"
-        yield Left(_shown(directory), reason, unread=True)
+        yield Left(shown_path(directory), reason, Missing.UNREAD)
     else:
         yield from _files_in(directory, folder=folder)
 
 
 def _file(path: Path, status: os.stat_result, *, folder: str) -> SourceFile | Left:
-    where = _shown(path)
+    where = shown_path(path)
     if stat.S_ISLNK(status.st_mode):
         return Left(where, "a symbolic link, which is not followed: name its target to import it")
     if not stat.S_ISREG(status.st_mode):
@@ -105,7 +105,7 @@ def _file(path: Path, status: os.stat_result, *, folder: str) -> SourceFile | Le
     if path.suffix.lower() not in _SUFFIXES:
         return Left(where, f"not one of {' '.join(sorted(_SUFFIXES))}")
     if not status.st_size:
-        return Left(where, "empty")
+        return Left(where, "empty", Missing.DAMAGED)
     return SourceFile(path, where, folder, status.st_size)
 
 
@@ -123,7 +123,7 @@ def read_source(
     try:
         with source.path.open("rb") as file:
             if content_lines.is_utf16(file.read(2)):
-                yield taking.left("text in UTF-16: save it as UTF-8")
+                yield taking.damaged("text in UTF-16: save it as UTF-8")
                 return
             file.seek(0)
             yield from _read(file, source.path.suffix.lower(), taking, progress)
@@ -138,7 +138,7 @@ def _read(file: BinaryIO, suffix: str, taking: Taking, progress: Progress) -> It
     bytes_max, read_items = _WHOLE_FILES[suffix]
     size_bytes = os.fstat(file.fileno()).st_size
     if size_bytes > bytes_max:
-        yield taking.left(f"larger than {bytes_max // limits.MIB} MiB: too large for one file")
+        yield taking.damaged(f"larger than {bytes_max // limits.MIB} MiB: too large for one file")
         return
     content = file.read(size_bytes)
     progress(len(content))
@@ -160,10 +160,11 @@ class _Watched:
 
 def _unreadable(path: Path, error: Exception) -> Left:
     why = error.strerror if isinstance(error, OSError) else None
-    return Left(_shown(path), f"cannot be read: {why or error}", unread=True)
+    return Left(shown_path(path), f"cannot be read: {why or error}", Missing.UNREAD)
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
+    """The path as it may be shown: printable, whatever its name is."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text

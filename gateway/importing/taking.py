@@ -2,7 +2,7 @@
 
 import hashlib
 
-from gateway.importing.found import Found, FoundItem, Left
+from gateway.importing.found import Found, FoundItem, Left, Missing
 from gateway.importing.identity import IdRegistry, item_id, located
 from sync_protocol import limits
 
@@ -55,7 +55,11 @@ class Taking:
         """Something in this file that is not taken, from `line` on if that is not 0."""
         return Left(located(self._where, line), reason)
 
+    def damaged(self, reason: str, *, line: int = 0) -> Left:
+        """Something that is not taken and may have been items of this file."""
+        return Left(located(self._where, line), reason, Missing.DAMAGED)
+
     def too_large(self, *, line: int = 0) -> Left:
         """An item that is over the limit for one."""
         mib = limits.CONTENT_BYTES_MAX // limits.MIB
-        return self.left(f"larger than {mib} MiB, which is the limit for one item", line=line)
+        return self.damaged(f"larger than {mib} MiB, which is the limit for one item", line=line)

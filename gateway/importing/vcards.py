@@ -41,16 +41,16 @@ def read_cards(file: Readable, taking: Taking) -> Iterator[Found]:
                 yield taking.too_large(line=line)
             case Broken(line):
                 begun = True
-                yield taking.left("BEGIN:VCARD without its END:VCARD: cut off", line=line)
+                yield taking.damaged("BEGIN:VCARD without its END:VCARD: cut off", line=line)
             case Between(line):
                 if not stray_line and not piece.is_blank():
                     stray_line = line
             case _:
                 assert_never(piece)
     if not begun:
-        yield taking.left("no vCard in it")
+        yield taking.damaged("no vCard in it")
     elif stray_line:
-        yield taking.left("text outside of the cards", line=stray_line)
+        yield taking.damaged("text outside of the cards", line=stray_line)
 
 
 def _opening(pieces: Iterator[Piece]) -> tuple[list[Piece], Card | None]:

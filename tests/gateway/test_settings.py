@@ -70,8 +70,18 @@ def test_what_is_wrong_in_a_file(tmp_path: Path, text: str, named: str) -> None:
 
 
 def test_an_unknown_key_is_answered_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="the keys are answer_bytes_max, api_port, "):
-        load(written(tmp_path / "wrong.toml", "port = 1"))
+    with pytest.raises(SettingsError, match="the settings are answer_bytes_max, api_port, "):
+        load(written(tmp_path / "wrong.toml", "x = 1"))
+
+
+def test_an_unknown_key_is_answered_with_one_that_is_like_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "wrong.toml", "broker_pasword_file = 'x'")
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert str(caught.value).startswith(
+        f"no setting is called broker_pasword_file ({path}); did you mean broker_password_file?"
+        " the settings are "
+    )
 
 
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

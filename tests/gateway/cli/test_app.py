@@ -1,5 +1,6 @@
 """The command as a whole: help, exit statuses, and what it says where no gateway runs."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import demo
+from gateway.feed import Put
+from gateway.run import Running
 from tests.gateway.cli.conftest import Command
 
 CLIENT_COMMANDS = [
@@ -132,3 +135,25 @@ def test_demo_hands_on_its_options(command: Command, tmp_path: Path) -> None:
     assert outcome.code == 1
     assert str(tmp_path / "none") in outcome.err
     assert demo.DEVICES_MAX == 50
+
+
+@pytest.mark.parametrize("count", [1, 2_000])
+def test_output_that_cannot_be_written(gateway: Running, feed: str, count: int) -> None:
+    gateway.service.apply_many(
+        feed, [Put(f"{n:04}", b"", "note", "text/plain") for n in range(count)]
+    )
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", "items", feed, "--limit", "0"],
+            env={
+                **os.environ,
+                "TALLYSYNC_GATEWAY_DATA_DIR": str(gateway.service.settings.data_dir),
+            },
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"
+    assert done.returncode == 1

@@ -1,9 +1,12 @@
 """``gateway feed``, ``device`` and ``status``."""
 
+from pathlib import Path
+
 import pytest
 
 from gateway.feed import Put
-from gateway.run import Running
+from gateway.run import Running, running
+from gateway.settings import load
 from tests.gateway.cli.conftest import Command
 
 
@@ -91,6 +94,18 @@ class TestDevice:
         outcome = ask("device", "add", "lost", "--feed", "nofeed")
         assert outcome.code == 1
         assert "gateway feed add nofeed" in outcome.err
+
+
+def test_hints_name_the_data_directory(command: Command, tmp_path: Path) -> None:
+    data = tmp_path / "a b"
+    option = f" --data '{data}'"
+    with running(load(data_dir=data, broker_port=0, api_port=0)):
+        status = command("status", "--data", data).out
+        assert f"'gateway feed add FEED{option}' makes one" in status
+        assert f"'gateway device add ID --feed FEED{option}' enrols one" in status
+        assert f"'gateway feed add FEED{option}'" in command("feed", "list", "--data", data).out
+        added = command("feed", "add", "book", "--data", data).out
+        assert f"'gateway import book PATH...{option}' fills it" in added
 
 
 class TestStatus:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from gateway.importing.found import FoundItem
 from gateway.importing.identity import IdRegistry
 from gateway.importing.sources import SourceFile, read_source, source_files
 from gateway.run import Running
+from sync_protocol import limits
 from tests.gateway.cli.conftest import Command
 
 
@@ -37,6 +38,18 @@ def found(*paths: Path) -> dict[str, tuple[bytes, str]]:
         for item in read_source(source, ids)
         if isinstance(item, FoundItem)
     }
+
+
+def _failing_on(name: str) -> Callable[..., Iterator[object]]:
+    """A reader with a bug that files of this name show."""
+
+    def failing(source: SourceFile, ids: IdRegistry, *, progress: object) -> Iterator[object]:
+        del progress
+        if source.path.name == name:
+            raise IndexError("a bug")
+        return read_source(source, ids)
+
+    return failing
 
 
 @pytest.fixture
@@ -69,11 +82,11 @@ class TestImport:
         outcome = ask("import", feed, folder)
         assert (outcome.code, outcome.err) == (0, "")
         *_, total = lines = outcome.out.splitlines()
-        assert f"took  {folder}/broken.vcf: 1 new" in lines
-        assert f"left  {folder}/readme.txt: not one of .eml .ics .vcf" in lines
+        assert f"took     {folder}/broken.vcf: 1 new" in lines
+        assert f"skipped  {folder}/readme.txt: not one of .eml .ics .vcf" in lines
         assert "one.vcf" not in outcome.out
-        assert total == "5 files: 8 new, 0 changed, 0 unchanged; 2 left."
-        assert f"took  {folder}/one.vcf: 1 unchanged" in ask("import", feed, folder, "-v").out
+        assert total == "5 files: 8 items new, 0 changed, 0 unchanged; 2 skipped."
+        assert f"took     {folder}/one.vcf: 1 unchanged" in ask("import", feed, folder, "-v").out
 
     def test_the_same_again_changes_nothing(
         self, ask: Command, gateway: Running, feed: str, folder: Path
@@ -135,6 +148,16 @@ class TestImport:
         assert f"there is no {folder / 'none'}" in outcome.err
         assert set(held(gateway, feed)) == {"one"}
 
+    def test_a_file_that_was_named_and_gave_nothing(
+        self, ask: Command, feed: str, folder: Path
+    ) -> None:
+        outcome = ask(
+            "import", feed, *[folder / "one.vcf"] * 2, folder / "readme.txt", folder / "sub"
+        )
+        assert outcome.code == 1
+        assert outcome.err == f"error: no item was taken from {folder / 'readme.txt'}\n"
+        assert outcome.out.endswith("3 files: 2 items new, 0 changed, 0 unchanged; 1 skipped.\n")
+
     def test_an_unknown_feed(self, ask: Command, folder: Path) -> None:
         outcome = ask("import", "nofeed", folder)
         assert (outcome.code, outcome.out) == (1, "")
@@ -143,15 +166,7 @@ class TestImport:
     def test_a_reader_that_fails_stops_nothing(
         self, ask: Command, feed: str, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real = read_source
-
-        def failing(source: SourceFile, ids: IdRegistry, *, progress: object) -> Iterator[object]:
-            del progress
-            if source.path.name == "many.vcf":
-                raise IndexError("a bug")
-            return real(source, ids)
-
-        monkeypatch.setattr(importer_module, "read_source", failing)
+        monkeypatch.setattr(importer_module, "read_source", _failing_on("many.vcf"))
         summary = ask("import", feed, folder, "--json").json
         assert summary["new"] == 3
         reasons = [reason for report in summary["reports"] for reason in report["reasons"]]
@@ -165,6 +180,7 @@ class TestMirror:
         ask("import", feed, folder)
         (folder / "one.vcf").unlink()
         (folder / "many.vcf").write_bytes(card("m0"))
+        (folder / "broken.vcf").write_bytes(card("whole"))
         assert ask("import", feed, folder, "--json").json["deleted"] is None
         assert len(held(gateway, feed)) == 8
         summary = ask("import", feed, folder, "--mirror", "--json").json
@@ -180,6 +196,77 @@ class TestMirror:
         assert outcome.code == 1
         assert f"nothing was deleted: {folder / 'none'} could not be read" in outcome.err
         assert len(held(gateway, feed)) == 8
+
+    @pytest.mark.parametrize(
+        ("name", "content", "reason"),
+        [
+            ("one.vcf", b"", "empty"),
+            ("one.vcf", card("one")[:-13], "BEGIN:VCARD without its END:VCARD: cut off"),
+            ("one.vcf", b"one", "no vCard in it"),
+            ("one.vcf", card("one").decode().encode("utf-16"), "text in UTF-16"),
+            ("many.vcf", card("m0") + b"FN:M1\r\n", "text outside of the cards"),
+            ("many.vcf", card("m0") + card("m1", "x" * limits.CONTENT_BYTES_MAX), "larger than 25"),
+            ("new.ics", b"none", "no event, task or journal entry in it"),
+            ("new.eml", b"none", "no header fields: not a mail"),
+        ],
+        ids=lambda value: value[:20] if isinstance(value, str) else "",
+    )
+    def test_not_if_a_file_is_damaged(
+        self,
+        ask: Command,
+        gateway: Running,
+        feed: str,
+        folder: Path,
+        *,
+        name: str,
+        content: bytes,
+        reason: str,
+    ) -> None:
+        (folder / "broken.vcf").unlink()
+        ask("import", feed, folder)
+        (folder / "sub" / "two.vcf").unlink()
+        (folder / name).write_bytes(content)
+        outcome = ask("import", feed, folder, "--mirror")
+        assert outcome.code == 1
+        assert outcome.err.startswith("error: nothing was deleted: ")
+        assert f"{folder / name}" in outcome.err
+        assert reason in outcome.err
+        assert "--yes deletes them all the same" in outcome.err
+        assert len(held(gateway, feed)) == 7
+        assert ask("import", feed, folder, "--mirror", "--yes").code == 0
+        assert held(gateway, feed) == found(folder)
+
+    def test_what_is_no_item_holds_nothing_back(
+        self, ask: Command, gateway: Running, feed: str, folder: Path
+    ) -> None:
+        (folder / "broken.vcf").unlink()
+        ask("import", feed, folder)
+        (folder / "sub" / "two.vcf").unlink()
+        (folder / "copy.vcf").write_bytes(card("one"))
+        (folder / "other.vcf").write_bytes(card("one", "B"))
+        (folder / "link.vcf").symlink_to(folder / "one.vcf")
+        (folder / "busy.ics").write_bytes(
+            b"BEGIN:VCALENDAR\nBEGIN:VFREEBUSY\nEND:VFREEBUSY\nEND:VCALENDAR\n"
+        )
+        summary = ask("import", feed, folder, "--mirror", "--json").json
+        assert (summary["left"], summary["deleted"]) == (5, 1)
+        assert held(gateway, feed) == found(folder)
+
+    def test_a_damaged_file_matters_only_if_something_would_go(
+        self, ask: Command, feed: str, folder: Path
+    ) -> None:
+        assert ask("import", feed, folder, "--mirror", "--json").json["deleted"] == 0
+
+    def test_not_if_a_reader_failed(
+        self, ask: Command, feed: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / "broken.vcf").unlink()
+        ask("import", feed, folder)
+        monkeypatch.setattr(importer_module, "read_source", _failing_on("many.vcf"))
+        outcome = ask("import", feed, folder, "--mirror")
+        assert outcome.code == 1
+        assert f"5 of 7 items would go, and some may be in {folder / 'many.vcf'}" in outcome.err
+        assert ask("import", feed, folder, "--mirror", "--yes", "--json").json["deleted"] == 5
 
     def test_an_empty_source_looks_like_a_mistake(
         self, ask: Command, gateway: Running, feed: str, folder: Path, tmp_path: Path

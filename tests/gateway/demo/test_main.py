@@ -86,3 +86,20 @@ def test_a_device_that_skips_changes_does_not_converge(
 def test_a_folder_that_is_not_there_is_named() -> None:
     with pytest.raises(DemoError, match="no/such/folder"):
         run_demo(SMALL, Path("no/such/folder"), as_json=True)
+
+
+def test_a_folder_without_items_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(DemoError, match=r"has no \.vcf, \.ics or \.eml items"):
+        run_demo(SMALL, tmp_path, as_json=True)
+
+
+def test_what_was_skipped_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.vcf").write_bytes(b"BEGIN:VCARD\nFN:A\nEND:VCARD\n" * 2)
+    (tmp_path / "b.txt").write_text("x")
+    assert (
+        run_demo(Options(devices=1, loss=0, away=0, changes=1, seed=1), tmp_path, as_json=True) == 0
+    )
+    err = " ".join(capsys.readouterr().err.split())
+    assert err.startswith("imported 1 items from ")
+    assert err.endswith(", 2 skipped")

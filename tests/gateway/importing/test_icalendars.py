@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.importing.found import Found, FoundItem, Left
+from gateway.importing.found import Found, FoundItem, Left, Missing
 from gateway.importing.icalendars import read_calendars
 from gateway.importing.identity import IdRegistry
 from gateway.importing.taking import Taking
@@ -162,32 +162,47 @@ def test_other_components_are_left(name: str) -> None:
     assert item.content == _bytes(_HEAD + _EVENT + _END)
 
 
-@pytest.mark.parametrize(
-    "text", ["", " ", "hello", "\0", _HEAD + _END, _HEAD + _ZONE + _END, _ZONE]
-)
-def test_a_file_without_items_is_left(text: str) -> None:
+@pytest.mark.parametrize("text", [_HEAD + _END, _HEAD + _ZONE + _END, _ZONE])
+def test_a_calendar_without_items_is_left(text: str) -> None:
     assert _read(_bytes(text)) == [Left("c.ics", "no event, task or journal entry in it")]
+
+
+@pytest.mark.parametrize("text", ["", " ", "hello", "\0"])
+def test_in_a_file_without_a_calendar_items_may_be_missing(text: str) -> None:
+    assert _read(_bytes(text)) == [
+        Left("c.ics", "no event, task or journal entry in it", Missing.DAMAGED)
+    ]
+
+
+def test_the_end_of_a_component_that_lost_its_beginning() -> None:
+    left, item = _read(_bytes(_HEAD + "UID:2 END:VTODO " + _EVENT + _END))
+    assert left == Left("c.ics:5", "END:VTODO without its BEGIN: cut off", Missing.DAMAGED)
+    assert isinstance(item, FoundItem)
 
 
 def test_what_is_whole_in_a_broken_file_is_taken() -> None:
     text = _HEAD + _EVENT + "BEGIN:VTODO UID:2"
     assert _read(_bytes(text)) == [
-        Left("c.ics:8", "BEGIN:VTODO without its END: cut off"),
-        Left("c.ics:1", "BEGIN:VCALENDAR without its END: only what is whole in it is taken"),
+        Left("c.ics:8", "BEGIN:VTODO without its END: cut off", Missing.DAMAGED),
+        Left(
+            "c.ics:1",
+            "BEGIN:VCALENDAR without its END: only what is whole in it is taken",
+            Missing.DAMAGED,
+        ),
         FoundItem("1", "event", "", 1_736_899_200, "text/calendar", _bytes(_HEAD + _EVENT + _END)),
     ]
 
 
 def test_text_outside_is_not_part_of_an_item() -> None:
     left, item = _read(_bytes(_HEAD + _EVENT + _END + "bye "))
-    assert left == Left("c.ics:9", "text outside of the calendar")
+    assert left == Left("c.ics:9", "text outside of the calendar", Missing.DAMAGED)
     assert isinstance(item, FoundItem)
     assert item.content == _bytes(_HEAD + _EVENT + _END)
 
 
 def test_a_file_of_too_many_components_is_left() -> None:
     assert _read(_bytes("BEGIN:VEVENT END:VEVENT ") * 250_001) == [
-        Left("c.ics", "more than 250000 components: split the file")
+        Left("c.ics", "more than 250000 components: split the file", Missing.DAMAGED)
     ]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.importing.found import Found, FoundItem, Left
+from gateway.importing.found import Found, FoundItem, Left, Missing
 from gateway.importing.identity import IdRegistry
 from gateway.importing.mails import HEADER_BYTES_MAX, read_mail
 from gateway.importing.taking import Taking
@@ -62,7 +62,7 @@ def test_what_may_stand_before_the_fields(before: bytes) -> None:
     "content", [b"", b"\n", b"\nTo: x\n", b"hello", b"hello world: x\n", b":\n", b"\0\0:\n\xff: x"]
 )
 def test_a_file_without_header_fields_is_no_mail(content: bytes) -> None:
-    assert _read(content) == [Left("m.eml", "no header fields: not a mail")]
+    assert _read(content) == [Left("m.eml", "no header fields: not a mail", Missing.DAMAGED)]
 
 
 def test_a_header_without_end_is_not_read_to_its_end() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.importing.found import Found, FoundItem, Left
+from gateway.importing.found import Found, FoundItem, Left, Missing
 from gateway.importing.identity import IdRegistry
 from gateway.importing.sources import SourceFile, read_source, source_files
 from sync_protocol import limits
@@ -126,7 +126,7 @@ def test_what_may_not_be_read_is_left() -> None:
         path.chmod(0)
         with _as_nobody():
             assert _import(path) == [
-                Left(str(path), "cannot be read: Permission denied", unread=True)
+                Left(str(path), "cannot be read: Permission denied", Missing.UNREAD)
             ]
         path.parent.chmod(0)
         with _as_nobody():
@@ -140,7 +140,7 @@ def test_a_file_that_goes_away_is_left(tmp_path: Path) -> None:
     path.unlink()
     assert isinstance(source, SourceFile)
     assert list(read_source(source, IdRegistry())) == [
-        Left(str(path), "cannot be read: No such file or directory", unread=True)
+        Left(str(path), "cannot be read: No such file or directory", Missing.UNREAD)
     ]
 
 
@@ -152,7 +152,7 @@ def test_a_folder_that_goes_away_is_left(tmp_path: Path) -> None:
     (tmp_path / "b/c.vcf").unlink()
     (tmp_path / "b").rmdir()
     assert list(found) == [
-        Left(str(tmp_path / "b"), "cannot be read: No such file or directory", unread=True)
+        Left(str(tmp_path / "b"), "cannot be read: No such file or directory", Missing.UNREAD)
     ]
 
 
@@ -166,7 +166,7 @@ def test_a_folder_that_no_feed_can_have_is_left(tmp_path: Path) -> None:
         assert Path(left.where).name == name
         assert left.reason.startswith("left with all that is in it: a folder ")
         assert left.reason.endswith("; rename the folder")
-        assert left.unread
+        assert left.missing is Missing.UNREAD
 
 
 def test_names_that_are_no_text_are_shown_safely(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_the_first_file_in_order_keeps_an_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".vcf", ".ics", ".eml"])
 def test_text_in_utf16_is_left(tmp_path: Path, suffix: str) -> None:
     path = _put(tmp_path / f"a{suffix}", _CARD.decode().encode("utf-16"))
-    assert _read(path) == [Left(path.name, "text in UTF-16: save it as UTF-8")]
+    assert _read(path) == [Left(path.name, "text in UTF-16: save it as UTF-8", Missing.DAMAGED)]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_files_that_are_too_large_are_not_even_read(
     os.truncate(path, mib_max * limits.MIB + 1)
     source = SourceFile(path, path.name, "", 1)
     assert list(read_source(source, IdRegistry(), progress=reads.append)) == [
-        Left(path.name, f"larger than {mib_max} MiB: too large for one file")
+        Left(path.name, f"larger than {mib_max} MiB: too large for one file", Missing.DAMAGED)
     ]
     assert not reads
 

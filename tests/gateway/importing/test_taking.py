@@ -1,4 +1,4 @@
-from gateway.importing.found import FoundItem, Left
+from gateway.importing.found import FoundItem, Left, Missing
 from gateway.importing.identity import IdRegistry
 from gateway.importing.taking import Taking
 from sync_protocol import limits
@@ -16,7 +16,9 @@ def test_the_limit_is_the_last_size_to_be_taken() -> None:
     found = taking.item(content, kind="mail", media_type="message/rfc822", claimed_id=b"1")
     assert isinstance(found, FoundItem)
     found = taking.item(content + b"x", kind="mail", media_type="message/rfc822", claimed_id=b"2")
-    assert found == Left("a.eml", "larger than 25 MiB, which is the limit for one item")
+    assert found == Left(
+        "a.eml", "larger than 25 MiB, which is the limit for one item", Missing.DAMAGED
+    )
 
 
 def test_items_of_two_files_do_not_share_an_id() -> None:

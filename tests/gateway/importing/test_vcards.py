@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.importing.card_splitter import Card
-from gateway.importing.found import Found, FoundItem, Left
+from gateway.importing.found import Found, FoundItem, Left, Missing
 from gateway.importing.identity import IdRegistry
 from gateway.importing.taking import Taking
 from gateway.importing.vcards import read_cards, uid
@@ -51,24 +51,24 @@ def test_what_is_no_card_is_left() -> None:
     assert _read(b"hello\n" + _ANN + b"again\n" + _BOB) == [
         _contact("ann", _ANN),
         _contact(_digest_id(_BOB), _BOB),
-        Left("f.vcf:1", "text outside of the cards"),
+        Left("f.vcf:1", "text outside of the cards", Missing.DAMAGED),
     ]
     assert _read(b"BEGIN:VCARD\nUID:x\n" + _ANN) == [
-        Left("f.vcf:1", "BEGIN:VCARD without its END:VCARD: cut off"),
+        Left("f.vcf:1", "BEGIN:VCARD without its END:VCARD: cut off", Missing.DAMAGED),
         _contact("ann", _ANN),
     ]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"hello", b"\0\xff\xd8\n\r", b"BEGIN:VCALENDAR\n"])
 def test_a_file_without_cards_is_left(content: bytes) -> None:
-    assert _read(content) == [Left("f.vcf", "no vCard in it")]
+    assert _read(content) == [Left("f.vcf", "no vCard in it", Missing.DAMAGED)]
 
 
 def test_a_card_that_is_too_large_is_left() -> None:
     large = b"BEGIN:VCARD\nNOTE:" + b"x" * (25 * 1024 * 1024) + b"\nEND:VCARD\n"
     reason = "larger than 25 MiB, which is the limit for one item"
-    assert _read(large) == [Left("f.vcf:1", reason)]
-    assert _read(_ANN + large + _BOB)[1] == Left("f.vcf:6", reason)
+    assert _read(large) == [Left("f.vcf:1", reason, Missing.DAMAGED)]
+    assert _read(_ANN + large + _BOB)[1] == Left("f.vcf:6", reason, Missing.DAMAGED)
 
 
 def test_of_two_cards_with_one_uid_the_first_is_taken() -> None:
