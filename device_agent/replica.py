@@ -1,6 +1,7 @@
 """One replica of one feed: what a push and an answer do to it (docs/protocol.md, D, Q and A)."""
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -14,6 +15,11 @@ from sync_protocol.token_set import TokenSet
 
 # How many ranges a set may have when no sync is under way: more, and the device syncs anyway.
 HELD_RANGES_MAX: Final = 4096
+
+
+# How many contents that do not fit their digest are remembered, so as not to fetch them in a loop.
+MISFITS_MAX: Final = 1_000
+FETCHES_MAX: Final = 2
 
 
 class Event(StrEnum):
@@ -76,6 +82,8 @@ class Replica:
         self._store = store
         self._outstanding: bytes | None = None
         self._stored_since_request = False
+        # How often a content did not fit its digest: twice, and this connection leaves it alone.
+        self._misfits: Counter[tuple[str, bytes]] = Counter()
         state = store.state()
         if state is None:
             state = ReplicaState(view_id=make_view_id())
@@ -97,7 +105,12 @@ class Replica:
         oldest = tokens.oldest(state.base)
         unbroken = held.range_count == 1 and oldest in held
         nothing_yet = not held and state.collection.asof < oldest  # the feed never changed
-        return not (unbroken or nothing_yet) or bool(self._store.wanted(1))
+        return not (unbroken or nothing_yet) or bool(self._wanted(1))
+
+    def _wanted(self, limit: int) -> Sequence[HeldItem]:
+        found = self._store.wanted(limit + len(self._misfits))
+        fit = [it for it in found if self._misfits[it.id, it.digest] < FETCHES_MAX]
+        return fit[:limit]
 
     # Push
 
@@ -146,7 +159,7 @@ class Replica:
                 p0=collection.p0,
                 tokens=held.encode(),
             )
-        wanted = [] if presented is None else self._store.wanted(limits.REQUEST_WANTED_MAX)
+        wanted = [] if presented is None else self._wanted(limits.REQUEST_WANTED_MAX)
         return Request(
             v=messages.VERSION,
             id=request_id,
@@ -162,6 +175,7 @@ class Replica:
     def close_request(self) -> None:
         """Nobody waits for the outstanding request any more (Q1)."""
         self._outstanding = None
+        self._misfits.clear()
 
     # Answer
 
@@ -296,4 +310,6 @@ class Replica:
         if digest_of(self._store.content(item.id)) == item.digest:
             return replace(item, whole=True)
         self._store.clear_content(item.id)
+        if len(self._misfits) < MISFITS_MAX:
+            self._misfits[item.id, item.digest] += 1
         return replace(item, held_bytes=0)

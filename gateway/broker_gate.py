@@ -309,6 +309,11 @@ class Gate:
         self._connections[task] = writer
         task.add_done_callback(self._disconnected)
 
+    def disconnect(self, user: str) -> None:
+        """End the connection of `user`, if there is one: its account is gone."""
+        if (task := self._online.get(user)) is not None:
+            self._connections[task].transport.abort()
+
     def _disconnected(self, task: asyncio.Task[None]) -> None:
         writer = self._connections.pop(task)  # kept until it is closed, or it complains (3.13)
         writer.transport.abort()

@@ -71,6 +71,8 @@ class EmbeddedBroker:
         self._connections_max = connections_max
         self._count = count
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gate: Gate | None = None
         self._stopping: Future[None] = Future()
         self._proven = False
 
@@ -103,6 +105,11 @@ class EmbeddedBroker:
             raise
         self._proven = True
         _log.info("the embedded broker listens on %s, port %d", self._host, self._port)
+
+    def disconnect(self, user: str) -> None:
+        """End the connection of a user whose account is gone; from any thread."""
+        if self._loop is not None and self._gate is not None:
+            self._loop.call_soon_threadsafe(self._gate.disconnect, user)
 
     def stop(self) -> None:
         """End all connections and the thread; nothing happens if it does not run."""
@@ -155,8 +162,10 @@ class EmbeddedBroker:
                 " another one"
             ) from error
         await gate.broker.start()
+        self._loop, self._gate = asyncio.get_running_loop(), gate
         listening.set_result(server.sockets[0].getsockname()[1])
         await asyncio.wrap_future(self._stopping)
+        self._loop = self._gate = None
         await gate.close()
         await gate.broker.shutdown()
         # Not before: asyncio leaks a connection that it is accepting when its server closes.

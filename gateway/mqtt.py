@@ -23,7 +23,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 # Published and not yet written to the socket (QoS 0) or acknowledged by the broker (QoS 1).
 UNSENT_MESSAGES_MAX: Final = 1_000
-UNSENT_WAIT_S_MAX: Final = 10.0
+UNSENT_WAIT_S_MAX: Final = 5.0
 INFLIGHT_MESSAGES_MAX: Final = 200
 RECONNECT_WAIT_S_MAX: Final = 30
 DRAIN_S_MAX: Final = 5.0
@@ -52,6 +52,7 @@ class BrokerLink:
         self._ready = threading.Event()
         self._room = threading.BoundedSemaphore(UNSENT_MESSAGES_MAX)
         self._refusal: str | None = None
+        self._drained_by: float | None = None
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=user,
@@ -87,6 +88,10 @@ class BrokerLink:
         if self._ready.is_set():
             return "connected"
         return self._refusal or f"no connection to {host}:{port}; trying again"
+
+    def begin_close(self) -> None:
+        """From now on whoever publishes waits no longer than the drain may take."""
+        self._drained_by = time.monotonic() + DRAIN_S_MAX
 
     def close(self) -> None:
         """Send what is queued, say goodbye, and disconnect."""
@@ -137,7 +142,10 @@ class BrokerLink:
 
     def _publish(self, topic: str, payload: bytes, *, qos: int) -> bool:
         room = self._room
-        if not self._ready.is_set() or not room.acquire(timeout=UNSENT_WAIT_S_MAX):
+        wait_s = UNSENT_WAIT_S_MAX
+        if self._drained_by is not None:
+            wait_s = max(0.0, self._drained_by - time.monotonic())
+        if not self._ready.is_set() or not room.acquire(timeout=wait_s):
             return False
         if self._client.publish(topic, payload, qos=qos).rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
             return True

@@ -1,6 +1,6 @@
 """What a sync request is answered: exactly what is absent (docs/protocol.md, G1 to G5)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -20,7 +20,8 @@ _FLAG_OVERHEAD_BYTES: Final = 3
 # that is older than its change.
 _RANGE_BYTES: Final = 32
 _TOKEN_BYTES: Final = 8
-_HOLES_QUERIED_MAX: Final = 256
+# Holes that lie closer than this are looked into together: so many rows cost less than a query.
+_HOLES_APART_MIN: Final = 16
 # A remainder of fewer bytes than this is not worth its head.
 _REMAINDER_BYTES_MIN: Final = 1024
 
@@ -148,7 +149,8 @@ class _Page:
             self._token_bytes += len(request.collection.tokens)
         self._bytes_left -= self._as_sent(self._token_bytes)
         self._added: list[_Added] = []
-        self._contents_fetched: list[int] = []
+        self._wanted = {wanted.id: wanted.digest for wanted in request.wanted}
+        self._fetched: list[tuple[int, int]] = []  # n and c of each content that is wanted
 
     def response(self) -> Response:
         pending = self._make_room_for_set(self._add_changes())
@@ -183,20 +185,14 @@ class _Page:
         """The changes in the holes of the presented set, newest first."""
         head = tokens.compress(self._snapshot.head, self._base)
         holes = list(self._held.holes(tokens.oldest(self._base), head))
-        if len(holes) > _HOLES_QUERIED_MAX:  # one look across many is cheaper than one at each
-            across = self._rows(holes[0][0], holes[-1][1])
-            yield from (
-                row for row in across if tokens.compress(row.seq, self._base) not in self._held
-            )
-            return
-        for first, last in reversed(holes):
-            yield from self._rows(first, last)
-
-    def _rows(self, first: int, last: int) -> Iterator[Row]:
-        base = self._base
-        return self._snapshot.rows(
-            tokens.expand(first, base), tokens.expand(last, base), newest_first=True
-        )
+        for first, last in _joined(holes):
+            for row in self._snapshot.rows(
+                tokens.expand(first, self._base),
+                tokens.expand(last, self._base),
+                newest_first=True,
+            ):
+                if tokens.compress(row.seq, self._base) not in self._held:
+                    yield row
 
     def _add_changes(self) -> int | None:
         """Add what fits; the token of the newest change that did not, or None."""
@@ -212,7 +208,9 @@ class _Page:
             return False
         n = tokens.compress(row.seq, self._base)
         c = tokens.compress(row.c, self._base)
-        with_content = not row.deleted and c not in self._held
+        # What is wanted comes as a remainder, from the byte held, and not with its change.
+        fetched = self._wanted.get(row.id) == row.wire_digest
+        with_content = not (row.deleted or c in self._held or fetched)
         cost = self._cost(row)
         content_bytes = 0
         if with_content:
@@ -267,7 +265,8 @@ class _Page:
             if row is None or row.deleted or row.wire_digest != wanted.digest:
                 continue
             # The device fetches this content by itself, so no change needs to carry it again.
-            self._contents_fetched.append(tokens.compress(row.c, self._base))
+            n, c = (tokens.compress(seq, self._base) for seq in (row.seq, row.c))
+            self._fetched.append((n, c))
             cost = _CHANGE_OVERHEAD_BYTES[self._form] + self._text_bytes(row.id)
             cost += self._as_sent(_TOKEN_BYTES)
             room = self._room(cost)
@@ -288,7 +287,10 @@ class _Page:
         first = tokens.oldest(self._base) if pending is None else pending + 1
         new = self._held | TokenSet.span(first, head)
         new |= TokenSet.of(added.c for added in self._added if added.c is not None)
-        return new | TokenSet.of(self._contents_fetched)
+        # `c` may be `n` of the same item: never claim a change that is still pending.
+        return new | TokenSet.of(
+            c for n, c in self._fetched if c != n or pending is None or n > pending
+        )
 
     def _room(self, cost: int) -> int:
         """How many bytes of content fit beside `cost`."""
@@ -303,6 +305,20 @@ class _Page:
         """What a text takes on the wire: JSON escapes two of the characters that it may have."""
         escapes = 0 if self._form is Format.CBOR else text.count('"') + text.count("\\")
         return len(text.encode()) + escapes
+
+
+def _joined(holes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Spans that cover all `holes`, newest first, and little besides."""
+    span: tuple[int, int] | None = None
+    for first, last in reversed(holes):
+        if span is not None and span[0] - last < _HOLES_APART_MIN:
+            span = (first, span[1])
+            continue
+        if span is not None:
+            yield span
+        span = (first, last)
+    if span is not None:
+        yield span
 
 
 def put_of(row: Row, content: bytes | None) -> Put:

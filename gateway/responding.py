@@ -1,7 +1,6 @@
 """The thread that takes what devices publish: statuses and sync requests."""
 
 import logging
-import queue
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -10,6 +9,7 @@ from gateway.counters import Counters
 from gateway.device import Device
 from gateway.feed import NoSuchFeedError
 from gateway.feed_sqlite import SqliteStore
+from gateway.inbox import Inbox, WaitingRequest, WaitingStatus
 from gateway.ledger import Ledger, Record
 from gateway.outbound import Outbound
 from gateway.registry import Registry
@@ -22,8 +22,6 @@ from sync_protocol.topics import Channel, ReplicaTopic, StatusTopic, Topics
 from sync_protocol.wire import Format
 
 _LOG: Final = logging.getLogger(__name__)
-
-INBOUND_MESSAGES_MAX: Final = 2_000
 
 
 class Responding:
@@ -49,7 +47,7 @@ class Responding:
         self._bounds = bounds
         self._counters = counters
         self._unix_time = unix_time
-        self._inbound: queue.Queue[tuple[str, bytes] | None] = queue.Queue(INBOUND_MESSAGES_MAX)
+        self._inbox = Inbox()
         self._thread = threading.Thread(target=self._run, name="responder", daemon=True)
 
     def start(self) -> None:
@@ -59,25 +57,21 @@ class Responding:
     def close(self) -> None:
         """Answer what has come in, then stop."""
         if self._thread.is_alive():
-            self._inbound.put(None)
+            self._inbox.close()
             self._thread.join()
 
     def take(self, topic: str, payload: bytes) -> None:
-        """Hand in a message; called by the transport. A full queue drops it: the device retries."""
+        """Hand in a message; called by the transport, to which nothing is raised.
+
+        What finds no room is dropped: a device asks again.
+        """
         try:
-            self._inbound.put_nowait((topic, payload))
-        except queue.Full:
-            self._counters.count("messages dropped, queue full")
+            self._put(topic, payload)
+        except Exception:
+            self._counters.count("errors in a handler")
+            _LOG.exception("a message of %d bytes could not be taken", len(payload))
 
-    def _run(self) -> None:
-        while (message := self._inbound.get()) is not None:
-            try:
-                self._handle(*message)
-            except Exception:
-                self._counters.count("errors in a handler")
-                _LOG.exception("a message of %d bytes could not be handled", len(message[1]))
-
-    def _handle(self, topic: str, payload: bytes) -> None:
+    def _put(self, topic: str, payload: bytes) -> None:
         try:
             named = self._topics.parse(topic)
         except ProtocolError:
@@ -85,12 +79,31 @@ class Responding:
             return
         match named:
             case StatusTopic(who):
-                if who != GATEWAY:  # its own, which no filter for statuses can leave out
-                    self._status(who, payload)
+                # Its own is among them: no filter for statuses can leave it out.
+                if who != GATEWAY and not self._inbox.put_status(who, payload):
+                    self._counters.count("messages dropped, queue full")
             case ReplicaTopic(device, feed, Channel.REQUEST):
-                self._request(device, feed, payload)
+                match self._inbox.put_request(device, feed, payload):
+                    case "replaced":
+                        self._counters.count("requests replaced by newer ones")
+                    case "full":
+                        self._counters.count("messages dropped, queue full")
+                    case "taken":
+                        pass
             case _:
                 self._counters.count("messages on strange topics")
+
+    def _run(self) -> None:
+        while (waiting := self._inbox.take()) is not None:
+            try:
+                match waiting:
+                    case WaitingStatus(device, payload):
+                        self._status(device, payload)
+                    case WaitingRequest(device, feed, payload):
+                        self._request(device, feed, payload)
+            except Exception:
+                self._counters.count("errors in a handler")
+                _LOG.exception("a message of %d bytes could not be handled", len(waiting.payload))
 
     def _status(self, device: str, payload: bytes) -> None:
         match payload:

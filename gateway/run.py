@@ -179,6 +179,7 @@ def _embedded_account(settings: Settings, service: Service, topics: Topics) -> I
             count=lambda name: service.counters.count(name.replace("_", " ")),
         )
         broker.start()
+        service.on_device_removed = broker.disconnect
     except BrokerError as error:
         raise RunError(f"{error}: --broker-port PORT, 0 for any that is free") from error
     try:

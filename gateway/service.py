@@ -113,6 +113,8 @@ class Service:
         """
         self.settings = settings
         self.counters = Counters()
+        # The broker that lets devices in, if it is ours, is to shut a removed one out.
+        self.on_device_removed: Callable[[str], None] | None = None
         self._unix_time = unix_time
         self._wrap_outbound = wrap_outbound
         self._store = SqliteStore(settings.data_dir / STORE_FILE)
@@ -176,11 +178,15 @@ class Service:
         if self._housekeeper.is_alive():
             self._housekeeper.join()
         self._writer.close()
+        if self._link is not None:
+            self._link.begin_close()
         for part in (self._notifying, self._responding, self._link):
             if part is not None:
                 part.close()
-        self._save_ledger()
-        self._store.close()
+        try:
+            self._save_ledger()
+        finally:
+            self._store.close()
 
     # Feeds and items
 
@@ -278,6 +284,8 @@ class Service:
         self._write(lambda transaction: transaction.remove_device(device_id))
         self._registry.forget(device_id)
         self._ledger.forget(device_id)
+        if self.on_device_removed is not None:
+            self.on_device_removed(device_id)
 
     def devices(self) -> Sequence[DeviceInfo]:
         """All devices, sorted by id."""
@@ -403,7 +411,7 @@ class Service:
                 enrolled = self._store.device(device_id)
                 if enrolled is not None:
                     self._ledger.save(device_id, enrolled.generation, records)
-            except OSError:
+            except Exception:
                 # Nothing is lost: the next request tells it all again.
                 self.counters.count("ledger writes failed")
                 _LOG.exception("the ledger of device %s could not be written", device_id)

@@ -110,6 +110,6 @@ def remove(device: DeviceArgument, data: DataDir = None) -> None:
     with common.client(data) as client:
         client.remove_device(device)
         embedded = client.announced.embedded
-    typer.echo(f"The device {device} was removed. The gateway does not serve it any more.")
+    typer.echo(f"The device {device} was removed, and is not served any more.")
     if not embedded:
         typer.echo("The broker still lets it in: take its account away there, too.")

@@ -158,6 +158,19 @@ class TestPush:
         assert device.content("a") == b""
         assert device.replica.needs_sync()
 
+    def test_a_content_that_never_fits_is_not_fetched_for_ever(self, device: Device) -> None:
+        wrong = put("a", b"right").model_copy(update={"content": b"wrong"})
+        device.filled()
+        for n in (6, 7):
+            assert not device.replica.request(bytes(8), answer_bytes_max=4096).wanted or n == 7
+            device.replica.on_push(push(n, wrong))
+        assert not device.replica.needs_sync()
+        assert not device.replica.request(bytes(8), answer_bytes_max=4096).wanted
+        device.replica.close_request()  # a new connection: perhaps it was mended meanwhile
+        assert [it.id for it in device.replica.request(bytes(8), answer_bytes_max=4096).wanted] == [
+            "a"
+        ]
+
     def test_d6_empty_content_is_whole_at_once(self, device: Device) -> None:
         device.filled().replica.on_push(push(6, put("a", b"")))
         assert device.item("a").whole

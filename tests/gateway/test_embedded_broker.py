@@ -671,6 +671,15 @@ class TestStart:
                 assert there.hear().payload == b"there"
 
 
+class TestDisconnect:
+    def test_ends_the_connection_of_one_user_only(self, broker: EmbeddedBroker) -> None:
+        with enter(broker, "phone") as phone, enter(broker, "tablet") as tablet:
+            broker.disconnect("phone")
+            phone.wait_until_ended()
+            broker.disconnect("nobody")
+            assert not tablet.has_ended
+
+
 class TestStop:
     def test_is_quick_with_clients_of_all_kinds(self, broker: EmbeddedBroker) -> None:
         with contextlib.ExitStack() as stack:

@@ -1,5 +1,7 @@
 """What a request is answered, rule by rule (docs/protocol.md, G1 to G7 and Q2)."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.feed import Alter, Delete, Mutation
@@ -356,6 +358,25 @@ def test_a_content_that_the_device_fetches_counts_as_sent() -> None:
     )
     assert [it.n for it in delta.changes] == [6]
     assert held_in(delta) == [(1, 3), (6, 6)]
+
+
+def test_a_pending_change_is_not_claimed_because_its_content_is_wanted() -> None:
+    # Deleted and put again with the same bytes: c is n of the change that is still to come.
+    again = replace(put("ada", LARGE), folder="Archive")
+    later = [put(f"later-{number}", bytes(3_000)) for number in range(2)]
+    store = memory_feed(put("ada", LARGE), Delete("ada"), again, *later)
+    presented = collection((1, 1), asof=1)
+    want = [wanted("ada", LARGE, 9)]
+    first = delta_of(ask(store, presented, wanted=want, answer_bytes_max=ANSWER_BYTES_MIN))
+    assert [it.n for it in first.changes] == [5]
+    assert 3 not in TokenSet.decode(first.tokens)
+    second = delta_of(
+        ask(store, collection(*held_in(first), asof=5), wanted=want, answer_bytes_max=8_000)
+    )
+    # With its change no content comes: what is wanted comes from the byte held.
+    assert [(it.n, content_of(it) is None) for it in second.changes] == [(4, False), (3, True)]
+    assert [it.offset for it in second.remainders] == [9]
+    assert held_in(second) == [(1, 5)]
 
 
 # G5, G7 and Q2, the rest of the answer

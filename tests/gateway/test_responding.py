@@ -3,9 +3,12 @@
 import contextlib
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,11 +17,12 @@ from hypothesis import strategies as st
 from gateway.counters import Counters
 from gateway.device import Device
 from gateway.feed_sqlite import SqliteSnapshot, SqliteStore
+from gateway.inbox import REQUESTS_MAX, STATUSES_MAX, Inbox, WaitingRequest, WaitingStatus
 from gateway.ledger import MemoryLedger, Record
 from gateway.notifier import Target
 from gateway.registry import Registry
 from gateway.responder import AnswerLimits
-from gateway.responding import INBOUND_MESSAGES_MAX, Responding
+from gateway.responding import Responding
 from sync_protocol import messages, wire
 from sync_protocol.limits import REQUEST_BYTES_MAX
 from sync_protocol.messages import Request
@@ -46,6 +50,34 @@ class BreakingStore(SqliteStore):
             raise sqlite3.OperationalError("disk I/O error in the secret part")
         with super().snapshot(feed) as snapshot:
             yield snapshot
+
+
+class OneByOne(Inbox):
+    """An inbox in which nothing replaces anything: who puts waits until it was worked off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._worked_off = threading.Semaphore(0)
+        self._is_working = False
+
+    def put_status(self, device: str, payload: bytes) -> bool:
+        is_in = super().put_status(device, payload)
+        assert self._worked_off.acquire(timeout=60)
+        return is_in
+
+    def put_request(
+        self, device: str, feed: str, payload: bytes
+    ) -> Literal["taken", "replaced", "full"]:
+        outcome = super().put_request(device, feed, payload)
+        assert self._worked_off.acquire(timeout=60)
+        return outcome
+
+    def take(self) -> WaitingStatus | WaitingRequest | None:
+        if self._is_working:
+            self._worked_off.release()
+        waiting = super().take()
+        self._is_working = waiting is not None
+        return waiting
 
 
 @dataclass
@@ -78,9 +110,10 @@ class Gateway:
         )
 
     def take(self, *taken: tuple[str, bytes]) -> list[Answered]:
-        """What messages lead to, once all of them were worked off."""
+        """What messages lead to, each of them worked off before the next comes."""
         before = len(self.outbox.answers)
-        responding = self.responding()
+        with mock.patch("gateway.responding.Inbox", OneByOne):
+            responding = self.responding()
         responding.start()
         for topic, payload in taken:
             responding.take(topic, payload)
@@ -308,14 +341,62 @@ def test_its_own_status_is_nothing_strange(gateway: Gateway) -> None:
 # The queue
 
 
-def test_a_full_queue_drops_and_counts(gateway: Gateway) -> None:
-    responding = gateway.responding()
-    for _ in range(INBOUND_MESSAGES_MAX + 5):
-        responding.take(STATUS, b"online")
-    assert gateway.counts("messages dropped, queue full") == [5]
+def worked_off(responding: Responding) -> None:
     responding.start()
     responding.close()
+
+
+def test_a_newer_request_replaces_a_waiting_one(gateway: Gateway) -> None:
+    responding = gateway.responding()
+    for base in range(3):
+        responding.take(REQUESTS, request(base=base))
+    worked_off(responding)
+    (answered,) = gateway.outbox.answers
+    assert answered.answer.delta is not None
+    assert answered.answer.delta.base == 2
+    assert gateway.counts("requests replaced by newer ones", "requests") == [2, 1]
+
+
+def test_a_flood_starves_nobody_and_drops_no_status(gateway: Gateway) -> None:
+    responding = gateway.responding()
+    for _ in range(10_000):
+        responding.take(f"sync/v1/eve/{FEED}/request", request())
+        responding.take("sync/v1/eve/status", b"online")
+    responding.take(REQUESTS, request())
+    responding.take(STATUS, b"online")
+    worked_off(responding)
+    assert [it.device for it in gateway.outbox.answers] == ["eve", "phone"]
     assert gateway.registry.online() == ["phone"]
+    assert gateway.counts("messages dropped, queue full") == [0]
+
+
+def test_a_full_inbox_drops_and_counts_but_takes_statuses(gateway: Gateway) -> None:
+    responding = gateway.responding()
+    for number in range(REQUESTS_MAX + 5):
+        responding.take(f"sync/v1/device{number}/{FEED}/request", b"")
+    assert gateway.counts("messages dropped, queue full") == [5]
+    responding.take(STATUS, b"online")
+    assert gateway.counts("messages dropped, queue full") == [5]
+    worked_off(responding)
+    assert gateway.registry.online() == ["phone"]
+    assert gateway.counts("requests") == [REQUESTS_MAX]
+
+
+def test_statuses_of_too_many_devices_are_dropped_and_counted(gateway: Gateway) -> None:
+    responding = gateway.responding()
+    for number in range(STATUSES_MAX + 5):
+        responding.take(f"sync/v1/device{number}/status", b"offline")
+    assert gateway.counts("messages dropped, queue full") == [5]
+
+
+def test_nothing_is_raised_to_the_transport(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    responding = gateway.responding()
+    with mock.patch.object(Topics, "parse", side_effect=RuntimeError("a bug in the parser")):
+        responding.take(REQUESTS, request())
+    assert gateway.counts("errors in a handler") == [1]
+    assert "a bug in the parser" in caplog.text
 
 
 def test_closing_twice_or_without_a_start_is_no_error(gateway: Gateway) -> None:
