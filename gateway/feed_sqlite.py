@@ -2,10 +2,12 @@
 
 import contextlib
 import itertools
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from gateway.device import Device, DeviceError, NoSuchDeviceError
 from gateway.feed import (
@@ -22,6 +24,10 @@ from gateway.feed import (
     purged_row,
 )
 from gateway.feed_schema import COLUMNS, SCHEMA, STATE_VERSION, row_of, values_of
+
+
+_LOG: Final = logging.getLogger(__name__)
+JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
 class SqliteSnapshot:
@@ -87,10 +93,15 @@ class SqliteSnapshot:
 
     def content(self, item_id: str, *, offset: int, bytes_max: int) -> bytes:
         """See `FeedSnapshot`."""
-        (rowid,) = self._db.execute(
+        found = self._db.execute(
             "SELECT rowid FROM content WHERE feed = ? AND item = ?", (self._feed, item_id)
         ).fetchone()
-        with self._db.blobopen("content", "bytes", rowid, readonly=True) as blob:
+        if found is None:
+            # A damaged file. Without the bytes the item stays incomplete where it is held, and
+            # everything else goes on.
+            _LOG.error("the content of an item of feed %d is missing in the state file", self._feed)
+            return b""
+        with self._db.blobopen("content", "bytes", found[0], readonly=True) as blob:
             blob.seek(min(offset, len(blob)))
             return blob.read(bytes_max)
 
@@ -255,6 +266,8 @@ class SqliteStore:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA busy_timeout = 5000")
+            # What a large import made of it is given back at the next checkpoint.
+            db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
         except sqlite3.Error:
             db.close()
             raise

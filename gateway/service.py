@@ -30,7 +30,6 @@ _LOG: Final = logging.getLogger(__name__)
 
 STORE_FILE: Final = "gateway.sqlite3"
 LEDGER_DIR: Final = "ledger"
-CONTENT_PIECE_BYTES: Final = 1024 * 1024
 _SECONDS_A_DAY: Final = 86_400
 
 T = TypeVar("T")

@@ -12,7 +12,6 @@ TOKEN_SET_BYTES_MAX: Final = 32 * KIB
 REQUEST_BYTES_MAX: Final = 128 * KIB
 ANSWER_BYTES_MAX: Final = 1 * MIB
 NOTIFICATION_BYTES_MAX: Final = 256 * KIB
-STATUS_BYTES_MAX: Final = 64
 
 # What a device may ask for in one answer, and what it gets if it does not say.
 ANSWER_BYTES_DEFAULT: Final = 256 * KIB
@@ -23,10 +22,8 @@ ANSWER_REMAINDERS_MAX: Final = 64
 REQUEST_WANTED_MAX: Final = 64
 
 DEVICE_ID_CHARS_MAX: Final = 64
-FEED_NAME_CHARS_MAX: Final = 64
 ITEM_ID_BYTES_MAX: Final = 255
 FOLDER_BYTES_MAX: Final = 255
-KIND_CHARS_MAX: Final = 32
 MEDIA_TYPE_CHARS_MAX: Final = 127
 FLAG_CHARS_MAX: Final = 64
 FLAGS_MAX: Final = 32

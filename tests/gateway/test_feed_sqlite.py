@@ -1,5 +1,6 @@
 """What the SQLite store adds to the contract: files, threads, kills, full disks and devices."""
 
+import contextlib
 import hashlib
 import sqlite3
 import stat
@@ -274,3 +275,17 @@ def test_damage_behind_the_header_is_said_with_its_cure(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(FeedError, match="put a backup in its place"):
         SqliteStore(path)
+
+
+def test_a_content_that_is_missing_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "gateway.sqlite3"
+    with contextlib.closing(SqliteStore(path)) as store, store.transaction() as transaction:
+        transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
+        transaction.apply(FEED, put("a", b"bytes"), now=NOW)
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM content")
+    with contextlib.closing(SqliteStore(path)) as store, store.snapshot(FEED) as snapshot:
+        assert snapshot.content("a", offset=0, bytes_max=10) == b""
+    assert "is missing in the state file" in caplog.text
