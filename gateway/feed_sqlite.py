@@ -25,7 +25,6 @@ from gateway.feed import (
 )
 from gateway.feed_schema import COLUMNS, SCHEMA, STATE_VERSION, row_of, values_of
 
-
 _LOG: Final = logging.getLogger(__name__)
 JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 
