@@ -304,7 +304,8 @@ class TestSync:
         (feed,) = json.loads(done.stdout)["feeds"]
         assert (feed["items"], feed["missing"]) == (1, False)
         assert done.stderr == b""
-        assert len(gateway.asked_more()) == 1
+        # Two, where the connect had asked before the command did.
+        assert len(gateway.asked_more()) in {1, 2}
 
     def test_without_a_gateway(self, broker: Broker, command: Callable[..., list[str]]) -> None:
         done = subprocess.run(
