@@ -11,19 +11,21 @@ from random import Random
 from statistics import median
 from typing import Final
 
+from gateway import view
 from gateway.feed import Put, Row
 from gateway.feed_memory import MemoryFeedStore
 from gateway.feed_sqlite import SqliteStore
 from gateway.notifier import Target, pushes
-from gateway.responder import AnswerLimits, put_of, respond
+from gateway.responder import AnswerLimits, respond
 from gateway.writer import Writer
-from sync_protocol import messages, tokens, wire
+from sync_protocol import messages, wire
 from sync_protocol.messages import Collection, Notification, Request
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 
 FEED: Final = "bench"
 EPOCH: Final = b"bench-ep"
+GENERATION: Final = b"one-time"
 REPEATS: Final = 5
 
 
@@ -63,7 +65,9 @@ def fan_out() -> Iterator[Measured]:
     store.add_feed(FEED, epoch_id=EPOCH, now=0)
     row = store.apply(FEED, Put("item", b"x" * 1024, "contact", "text/vcard"), now=0)
     assert row is not None
-    targets = [Target(f"device-{number}", 0, number, Format.CBOR) for number in range(1000)]
+    targets = [
+        Target(f"device-{number}", GENERATION, 0, number, Format.CBOR) for number in range(1000)
+    ]
 
     def shared() -> None:
         with store.snapshot(FEED) as snapshot:
@@ -74,13 +78,17 @@ def fan_out() -> Iterator[Measured]:
 
     def whole(row: Row = row) -> None:
         for target in targets:
-            put = put_of(row, b"x" * 1024)
-            lineage = tokens.lineage(EPOCH, base=0, view_id=target.view_id, renderer_version=1)
+            put = view.put_of(row, b"x" * 1024)
+            lineage = _lineage(base=0, view_id=target.view_id)
             wire.encode(Notification(v=1, lineage=lineage, n=1, asof=1, put=put), Format.CBOR)
 
     once, each = _seconds(shared), _seconds(whole)
     what = f"encoded once: {once * 1e3:.1f} us a notification, {each * 1e3:.1f} us if each is whole"
     yield Measured(once / each, "each whole", what)
+
+
+def _lineage(*, base: int, view_id: int) -> int:
+    return view.lineage(EPOCH, base=base, view_id=view_id, generation=GENERATION)
 
 
 def idle_sync() -> Iterator[Measured]:
@@ -108,14 +116,20 @@ def _sync(store: SqliteStore, feed: str, items: int) -> None:
         base=items,
         view_id=1,
         collection=Collection(
-            lineage=tokens.lineage(EPOCH, base=items, view_id=1, renderer_version=1),
+            lineage=_lineage(base=items, view_id=1),
             epoch=EPOCH,
             asof=0,
             tokens=TokenSet.span(1 - items, 0).encode(),
         ),
     )
     with store.snapshot(feed) as snapshot:
-        response = respond(request, snapshot, form=Format.CBOR, bounds=AnswerLimits())
+        response = respond(
+            request,
+            snapshot,
+            generation=GENERATION,
+            form=Format.CBOR,
+            bounds=AnswerLimits(),
+        )
     assert response.answer.delta is not None
     assert not response.answer.delta.changes
     wire.encode(response.answer, Format.CBOR)

@@ -21,6 +21,7 @@ from device_agent.errors import AgentError
 from device_agent.feed_sync import FeedSync, Observer, SyncDone
 from device_agent.mqtt import DeviceLink
 from device_agent.replica import AnswerFate, Happened, Replica
+from device_agent.rival import explanation
 from device_agent.schedule import Waits
 from device_agent.store_sqlite import AgentFile
 from sync_protocol import limits, messages, names, topics, wire
@@ -103,6 +104,7 @@ class DeviceAgent:
         self._events: queue.Queue[events.Event] = queue.Queue()
         self._messages_dropped = False
         self._connected = False
+        self._rival_told = False
         self._refusals = 0
         self._refusals_max = refusals_max
         self._unreachable: str | None = "the broker has not answered yet"
@@ -121,7 +123,7 @@ class DeviceAgent:
             keepalive_s=keepalive_s,
             topic_names=self._topics,
             on_ready=lambda: self._events.put(events.Connected()),
-            on_lost=lambda reason: self._events.put(events.Lost(reason)),
+            on_lost=lambda reason, rival: self._events.put(events.Lost(reason, rival)),
             on_unreachable=lambda reason: self._events.put(events.Unreachable(reason)),
             on_refused=lambda reason, lasting: self._events.put(events.Refused(reason, lasting)),
             on_message=self._enqueue,
@@ -311,12 +313,8 @@ class DeviceAgent:
                 self._counts["connects"] += 1
                 _LOG.info("connected to %s", self._broker)
                 self._ask_all(now)
-            case events.Lost(reason):
-                self._connected = False
-                self._unreachable = reason
-                _LOG.warning("the connection to %s was lost: %s", self._broker, reason)
-                for sync in self._syncs.values():
-                    sync.disconnected()
+            case events.Lost():
+                self._lost(event)
             case events.Unreachable(reason):
                 self._counts["connects failed"] += 1
                 if reason != self._unreachable:  # paho tries on; the log says it once
@@ -324,6 +322,17 @@ class DeviceAgent:
                 self._unreachable = reason
             case events.Refused():
                 self._refused(event)
+
+    def _lost(self, lost: events.Lost) -> None:
+        self._connected = False
+        self._unreachable = explanation(self._device) if lost.rival else lost.reason
+        if lost.rival:
+            self._counts["connections lost to another agent"] += 1
+        if not (lost.rival and self._rival_told):
+            _LOG.warning("the connection to %s was lost: %s", self._broker, self._unreachable)
+        self._rival_told = lost.rival
+        for sync in self._syncs.values():
+            sync.disconnected()
 
     def _ask_all(self, now: float) -> None:
         for sync in self._syncs.values():

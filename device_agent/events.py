@@ -20,9 +20,14 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The connection is gone."""
+    """The connection is gone.
+
+    Attributes:
+        rival: another agent seems to have taken it.
+    """
 
     reason: str
+    rival: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """The agent's connection to its broker, over paho."""
 
 import logging
+import random
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from device_agent.rival import RECONNECT_WAIT_S, Rival
 from sync_protocol import topics
 from sync_protocol.names import GATEWAY
 from sync_protocol.topics import Channel, Topics
@@ -23,6 +26,8 @@ RECONNECT_WAIT_S_MAX: Final = 30
 GOODBYE_S_MAX: Final = 2.0
 # paho's word, without MQTT 5, for a connection that the other side closed.
 _CLOSED: Final = "Unspecified error"
+
+_random: Final = random.SystemRandom()
 
 
 class DeviceLink:
@@ -40,7 +45,7 @@ class DeviceLink:
         keepalive_s: int,
         topic_names: Topics,
         on_ready: Callable[[], None],
-        on_lost: Callable[[str], None],
+        on_lost: Callable[[str, bool], None],
         on_unreachable: Callable[[str], None],
         on_refused: Callable[[str, bool], None],
         on_message: Callable[[str, bytes, bool], None],
@@ -54,6 +59,7 @@ class DeviceLink:
         self._on_refused = on_refused
         self._on_message = on_message
         self._ready = threading.Event()
+        self._rival = Rival()  # of paho's thread
         replicas = [
             (topic_names.replica(device, feed, channel), qos)
             for feed in feeds
@@ -69,7 +75,7 @@ class DeviceLink:
         )
         client.username_pw_set(device, password)
         client.will_set(topic_names.status(device), topics.OFFLINE, qos=1, retain=True)
-        client.reconnect_delay_set(1, RECONNECT_WAIT_S_MAX)
+        client.reconnect_delay_set(RECONNECT_WAIT_S, RECONNECT_WAIT_S_MAX)
         client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
         client.on_connect = self._connected
         client.on_connect_fail = self._not_connected
@@ -123,6 +129,7 @@ class DeviceLink:
         client.subscribe(self._subscriptions)
 
     def _not_connected(self, _client: Client, _userdata: object) -> None:
+        self._rival = self._rival.excused()
         # paho calls this while it handles the error, and tells no other way which one it was.
         self._on_unreachable(str(sys.exc_info()[1]))
 
@@ -143,24 +150,33 @@ class DeviceLink:
             self._on_refused(f"it may not subscribe to {refused[0]}", True)  # noqa: FBT003 - a callback
             return
         client.publish(self._topics.status(self._device), topics.ONLINE, qos=1, retain=True)
+        self._rival = self._rival.connected(time.monotonic())
         self._ready.set()
         self._on_ready()
 
     def _disconnected(
         self,
-        _client: Client,
+        client: Client,
         _userdata: object,
         _flags: DisconnectFlags,
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        if self._ready.is_set():
-            self._ready.clear()
-            closed = "the broker closed it: it stopped, or a second agent uses this id"
-            self._on_lost(closed if str(reason) == _CLOSED else str(reason))
+        if not self._ready.is_set():
+            return
+        self._ready.clear()
+        closed = str(reason) == _CLOSED
+        rival = self._rival
+        self._rival = rival.closed(time.monotonic()) if closed else rival.excused()
+        # paho waits by itself, after this callback.
+        wait_s = self._rival.wait_s(_random.random())
+        client.reconnect_delay_set(wait_s, max(wait_s, RECONNECT_WAIT_S_MAX))
+        self._on_lost("the broker closed it" if closed else str(reason), self._rival.suspected)
 
     def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:
+            if message.topic == self._topics.status(GATEWAY) and not message.retain:
+                self._rival = self._rival.excused()
             self._on_message(message.topic, bytes(message.payload), message.retain)
         except Exception:
             _LOG.exception("a message could not be handed on")

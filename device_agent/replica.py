@@ -1,16 +1,27 @@
 """One replica of one feed: what a push and an answer do to it (docs/protocol.md, D, Q and A)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from device_agent.store import Collection, HeldItem, ReplicaState, ReplicaStore
+from device_agent import inventory
+from device_agent.store import Collection, HeldItem, Inventory, ReplicaState, ReplicaStore
 from sync_protocol import limits, messages, tokens
 from sync_protocol.digests import digest_of
 from sync_protocol.errors import ProtocolError
-from sync_protocol.messages import Answer, Delta, Notification, Put, Remainder, Request, Wanted
+from sync_protocol.messages import (
+    Answer,
+    Compared,
+    Delta,
+    Notification,
+    Put,
+    Range,
+    Remainder,
+    Request,
+    Wanted,
+)
 from sync_protocol.token_set import TokenSet
 
 # How many ranges a set may have when no sync is under way: more, and the device syncs anyway.
@@ -54,8 +65,8 @@ class AnswerFate(StrEnum):
 
     TAKEN = "taken"
     NOT_AWAITED = "not-awaited"  # no request waits for it (A1)
-    OVERTAKEN = "overtaken"  # another epoch, and pushes came meanwhile: ask again (A1)
-    VOID = "void"  # the collection means nothing any more: ask without one
+    OVERTAKEN = "overtaken"  # another epoch than what it is to be joined to: ask again (A1, A4)
+    VOID = "void"  # the collection means nothing any more: take an inventory
     REFUSED = "refused"
     UNREADABLE = "unreadable"
 
@@ -81,6 +92,7 @@ class Replica:
     def __init__(self, store: ReplicaStore, *, make_view_id: Callable[[], int]) -> None:
         self._store = store
         self._outstanding: bytes | None = None
+        self._ranges_asked: tuple[Range, ...] = ()
         self._stored_since_request = False
         # How often a content did not fit its digest: twice, and this connection leaves it alone.
         self._misfits: Counter[tuple[str, bytes]] = Counter()
@@ -133,7 +145,7 @@ class Replica:
         if held.range_count > HELD_RANGES_MAX:
             return PushResult.GAP, ()  # as if it had been lost: the sync that is due brings it
         collection = replace(collection, held=held, asof=max(collection.asof, push.asof))
-        state = replace(state, collection=collection)
+        state = replace(state, known=collection)
         with self._store.transaction():
             happened = self._apply(push.item_id, push.put, push.n)
             self._store.set_state(state)
@@ -150,6 +162,9 @@ class Replica:
         self._outstanding = request_id
         self._stored_since_request = False
         presented = None
+        self._ranges_asked = ()
+        if isinstance(state.known, Inventory):
+            self._ranges_asked = inventory.presented(self._store, state.known)
         if collection is not None:
             held = collection.held.newest_within(limits.TOKEN_SET_BYTES_MAX)
             presented = messages.Collection(
@@ -170,6 +185,7 @@ class Replica:
             wanted=tuple(
                 Wanted(id=item.id, digest=item.digest, offset=item.held_bytes) for item in wanted
             ),
+            inventory=self._ranges_asked,
         )
 
     def close_request(self) -> None:
@@ -180,45 +196,44 @@ class Replica:
     # Answer
 
     def on_answer(self, answer: Answer) -> AnswerResult:
-        """Take an answer (A1 to A3)."""
+        """Take an answer (A1 to A4)."""
         if self._outstanding is None or answer.id != self._outstanding:
             return AnswerResult(AnswerFate.NOT_AWAITED)
         self._outstanding = None
         if answer.refused is not None:
             return AnswerResult(AnswerFate.REFUSED, refused=answer.refused)
-        if answer.void is not None:
+        known = self._state.known
+        if answer.void is not None and isinstance(known, Collection):
             self._begin_anew()
             return AnswerResult(AnswerFate.VOID, progress=True)
-        assert answer.delta is not None  # noqa: S101 - one of three, checked when it was made
-        return self._on_delta(answer.delta)
+        if answer.delta is not None and isinstance(known, Collection):
+            return self._on_delta(answer.delta, known)
+        if answer.inventory is not None and isinstance(known, Inventory):
+            return self._on_inventory(answer.inventory, known)
+        return AnswerResult(AnswerFate.UNREADABLE)  # not what was asked for
 
-    def _on_delta(self, delta: Delta) -> AnswerResult:
+    def _on_delta(self, delta: Delta, before: Collection) -> AnswerResult:
         state = self._state
-        before = state.collection
-        if before is not None and delta.epoch != before.epoch and self._stored_since_request:
+        if delta.epoch != before.epoch and self._stored_since_request:
             return AnswerResult(AnswerFate.OVERTAKEN, progress=True)  # A1
         try:
-            held = TokenSet.decode(delta.tokens)
+            held = before.held | TokenSet.decode(delta.tokens)
         except ProtocolError:
             return AnswerResult(AnswerFate.UNREADABLE)
-        if before is not None:
-            held |= before.held
-        after = ReplicaState(
-            view_id=state.view_id,
+        after = replace(
+            state,
             base=delta.base,
-            collection=Collection(
+            known=Collection(
                 lineage=delta.lineage,
                 epoch=delta.epoch,
-                asof=delta.head if before is None else max(delta.head, before.asof),
+                asof=max(delta.head, before.asof),
                 p0=delta.p0,
                 held=held,
             ),
-            floor=delta.head if before is None else state.floor,
-            filling=state.filling and delta.more,
             more=delta.more,
         )
         happened: list[Happened] = []
-        grown = before is None or held != before.held
+        grown = held != before.held
         with self._store.transaction():
             for change in delta.changes:
                 happened += self._apply(change.item_id, change.put, change.n)
@@ -228,7 +243,6 @@ class Replica:
                 happened += completed
             if not delta.more:
                 self._store.forget_removed(delta.head)
-                happened += self._drop_stale() if state.filling else ()
             self._store.set_state(after)
         self._state = after
         progress = grown or bool(happened)
@@ -243,10 +257,35 @@ class Replica:
             self._store.set_state(state)
         self._state = state
 
-    def _drop_stale(self) -> Iterable[Happened]:
-        for item_id in self._store.stale_items():
-            self._store.delete_item(item_id)
-            yield Happened(Event.REMOVED, item_id, None)
+    def _on_inventory(self, answer: Compared, before: Inventory) -> AnswerResult:
+        """Take what an inventory told; the last answer makes the collection (A4)."""
+        state = self._state
+        if before.begun is not None and answer.epoch != before.begun.epoch:
+            after = replace(state, known=Inventory())
+            with self._store.transaction():
+                self._store.set_state(after)
+            self._state = after
+            return AnswerResult(AnswerFate.OVERTAKEN, progress=True)
+        try:
+            known, held = inventory.after(before, self._ranges_asked, answer)
+        except ProtocolError:
+            return AnswerResult(AnswerFate.UNREADABLE)
+        after = replace(state, base=answer.base, known=known)
+        if held is not None and (begun := known.begun) is not None:
+            collection = Collection(begun.lineage, begun.epoch, begun.head, begun.p0, held)
+            # No inventory moves content: what is missing comes by the sync that follows (A5).
+            after = replace(after, known=collection, floor=begun.head, more=True)
+        happened: list[Happened] = []
+        with self._store.transaction():
+            for put in answer.puts:
+                happened += self._set(put, None, self._store.item(put.id))
+            for id_hash in inventory.dropped(answer):
+                for item_id in self._store.hashed(id_hash):
+                    self._store.delete_item(item_id)
+                    happened.append(Happened(Event.REMOVED, item_id, None))
+            self._store.set_state(after)
+        self._state = after
+        return AnswerResult(AnswerFate.TAKEN, progress=True, happened=tuple(happened))
 
     # Items
 
@@ -262,9 +301,13 @@ class Replica:
             self._store.remember(item_id, n)
             self._store.delete_item(item_id)
             return [] if old is None else [Happened(Event.REMOVED, item_id, n)]
+        return self._set(put, n, old)
+
+    def _set(self, put: Put, n: int | None, old: HeldItem | None) -> list[Happened]:
+        """Make an item what `put` says, without a byte that is held going (D6)."""
         same = old is not None and old.digest == put.digest and old.size == put.size
         item = HeldItem(
-            id=item_id,
+            id=put.id,
             n=n,
             kind=put.kind,
             folder=put.folder,
@@ -278,12 +321,12 @@ class Replica:
         )
         content = put.content or b""
         if not item.whole and (not same or len(content) > item.held_bytes):
-            self._store.clear_content(item_id)
+            self._store.clear_content(put.id)
             if content:
-                self._store.append_content(item_id, 0, content)
+                self._store.append_content(put.id, 0, content)
             item = self._checked(replace(item, held_bytes=len(content)))
         self._store.set_item(item)
-        return [Happened(Event.CHANGED, item_id, n)]
+        return [Happened(Event.CHANGED, put.id, n)]
 
     def _append(self, remainder: Remainder) -> tuple[bool, list[Happened]]:
         """Add a remainder if it begins where the bytes held end (A2); whether more is held now."""

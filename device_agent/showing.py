@@ -52,7 +52,7 @@ def item(settings: Settings, only: Sequence[str], named: str, *, as_json: bool) 
     """Print one item with its content."""
     with _opened(settings) as file:
         feed, found = inspection.find(file, only, named)
-        content = b"".join(file.replica(feed).content(found.id))
+        content = b"".join(file.replica(feed).checked_content(found))
     if as_json:
         typer.echo(_json(inspection.fields(feed, found) | inspection.content_fields(content)))
         return
@@ -81,7 +81,7 @@ def raw(settings: Settings, only: Sequence[str], named: str) -> None:
     """
     with _opened(settings) as file:
         feed, found = inspection.find(file, only, named)
-        for piece in file.replica(feed).content(found.id):
+        for piece in file.replica(feed).checked_content(found):
             sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()
     if not found.whole:

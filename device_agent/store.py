@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from sync_protocol import inventory
 from sync_protocol.token_set import TokenSet
 
 
@@ -26,25 +27,60 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """What the answers to an inventory told so far (A4).
+
+    Attributes:
+        epoch, p0, upto: of the first answer; `upto` is its head.
+        head: of the newest answer.
+        lineage: of the newest answer.
+        held: the token set that the inventory will end with, if nothing more is missing.
+    """
+
+    epoch: bytes
+    p0: int | None
+    upto: int
+    head: int
+    lineage: int
+    held: TokenSet
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """An inventory that is to be taken, or under way.
+
+    Attributes:
+        todo: the ranges of id hashes that are still to be compared, by their prefixes.
+        begun: None before the first answer.
+    """
+
+    todo: tuple[str, ...] = ("",)
+    begun: Begun | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaState:
     """The state of one replica beside its items.
 
     Attributes:
         view_id: names the view; drawn at random when it is made.
         base: what tokens count from; None before the first answer.
-        collection: None before the first answer, and after the gateway called it void.
+        known: the collection; or, before the first one and after the gateway called it void, the
+            inventory that leads to the next.
         floor: pushes up to here are older than the items (D1).
-        filling: a sync without a collection is under way: items whose `n` is unknown at its end
-            are no longer in the feed.
         more: the last answer said that changes are pending.
     """
 
     view_id: int
     base: int | None = None
-    collection: Collection | None = None
+    known: Collection | Inventory = Inventory()
     floor: int | None = None
-    filling: bool = True
     more: bool = False
+
+    @property
+    def collection(self) -> Collection | None:
+        """The collection, if there is one."""
+        return self.known if isinstance(self.known, Collection) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +106,18 @@ class HeldItem:
     size: int
     held_bytes: int
     whole: bool
+
+    @property
+    def etag(self) -> bytes:
+        """What stands for the item's whole state in an inventory (I2)."""
+        return inventory.etag(
+            self.digest,
+            kind=self.kind,
+            folder=self.folder,
+            flags=self.flags,
+            date=self.date,
+            media_type=self.media_type,
+        )
 
 
 class ReplicaStore(Protocol):
@@ -108,11 +156,14 @@ class ReplicaStore(Protocol):
     def forget_tokens(self) -> None:
         """Set every item's `n` to None (A3)."""
 
-    def stale_items(self) -> Sequence[str]:
-        """The ids of the items whose `n` is None."""
+    def entries(self, first: bytes, last: bytes) -> Sequence[tuple[bytes, bytes]]:
+        """(id hash, etag) of the items whose id hash lies in first .. last, in order of it."""
+
+    def hashed(self, id_hash: bytes) -> Sequence[str]:
+        """The ids of the items with that id hash."""
 
     def wanted(self, limit: int) -> Sequence[HeldItem]:
-        """Up to `limit` items that are not whole, newest first."""
+        """Up to `limit` items that are not whole, newest first, those of unknown `n` last."""
 
     def clear_content(self, item_id: str) -> None:
         """Drop the bytes held of an item."""

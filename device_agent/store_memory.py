@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from device_agent.store import HeldItem, ReplicaState
+from sync_protocol import inventory
 
 
 class MemoryReplicaStore:
@@ -70,14 +71,23 @@ class MemoryReplicaStore:
         """See `ReplicaStore`."""
         self._items = {item.id: replace(item, n=None) for item in self._items.values()}
 
-    def stale_items(self) -> Sequence[str]:
+    def entries(self, first: bytes, last: bytes) -> Sequence[tuple[bytes, bytes]]:
         """See `ReplicaStore`."""
-        return [item.id for item in self._items.values() if item.n is None]
+        hashed = sorted((inventory.id_hash(item_id), item_id) for item_id in self._items)
+        return [
+            (id_hash, self._items[item_id].etag)
+            for id_hash, item_id in hashed
+            if first <= id_hash <= last
+        ]
+
+    def hashed(self, id_hash: bytes) -> Sequence[str]:
+        """See `ReplicaStore`."""
+        return [item_id for item_id in self._items if inventory.id_hash(item_id) == id_hash]
 
     def wanted(self, limit: int) -> Sequence[HeldItem]:
         """See `ReplicaStore`."""
-        partial = [item for item in self._items.values() if not item.whole and item.n is not None]
-        return sorted(partial, key=lambda item: (-(item.n or 0), item.id))[:limit]
+        partial = [item for item in self._items.values() if not item.whole]
+        return sorted(partial, key=lambda item: (item.n is None, -(item.n or 0), item.id))[:limit]
 
     def clear_content(self, item_id: str) -> None:
         """See `ReplicaStore`."""

@@ -1,14 +1,17 @@
 """A device's replicas in one SQLite file: items, tokens and collection change together."""
 
 import contextlib
+import hashlib
 import json
+import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from device_agent.errors import AgentError
-from device_agent.store import Collection, HeldItem, ReplicaState
+from device_agent.store import Begun, Collection, HeldItem, Inventory, ReplicaState
+from sync_protocol import inventory
 from sync_protocol.errors import ProtocolError
 from sync_protocol.limits import TOKEN_SET_BYTES_MAX
 from sync_protocol.token_set import TokenSet
@@ -31,10 +34,19 @@ CREATE TABLE replica (
     p0 INTEGER,
     tokens BLOB,
     floor INTEGER,
-    filling INTEGER NOT NULL DEFAULT 1,
     more INTEGER NOT NULL DEFAULT 0,
     made INTEGER NOT NULL DEFAULT 0,
     synced_at INTEGER
+) STRICT;
+CREATE TABLE inventory (
+    replica INTEGER PRIMARY KEY REFERENCES replica(number) ON DELETE CASCADE,
+    todo TEXT NOT NULL,
+    epoch BLOB,
+    p0 INTEGER,
+    upto INTEGER,
+    head INTEGER,
+    lineage INTEGER,
+    held BLOB
 ) STRICT;
 CREATE TABLE item (
     replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
@@ -49,10 +61,12 @@ CREATE TABLE item (
     size INTEGER NOT NULL,
     held_bytes INTEGER NOT NULL,
     whole INTEGER NOT NULL,
+    id_hash BLOB NOT NULL,
+    etag BLOB NOT NULL,
     PRIMARY KEY (replica, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX item_wanted ON item (replica, n DESC, id) WHERE NOT whole;
-CREATE INDEX item_stale ON item (replica) WHERE n IS NULL;
+CREATE INDEX item_entry ON item (replica, id_hash, etag);
 CREATE TABLE removed (
     replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
     id TEXT NOT NULL,
@@ -72,6 +86,23 @@ _COLUMNS: Final = "id, n, kind, folder, flags, date, media_type, digest, size, h
 
 class StoreError(AgentError):
     """The device's file cannot be used; the message says how to mend it."""
+
+
+_LOG: Final = logging.getLogger(__name__)
+# SQLite may quote damaged text in what it says, which Python then cannot read.
+_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Say what SQLite finds wrong as an error of the store."""
+    try:
+        yield
+    except _ERRORS as error:
+        raise StoreError(
+            f"the agent's file cannot be read or written ({error}): look after its disk, and if the"
+            " file is damaged, move it away: the next sync fetches everything again"
+        ) from error
 
 
 class AgentFile:
@@ -94,6 +125,7 @@ class AgentFile:
                 " --data says which directory"
             )
         try:
+            was_there = path.exists()
             if not readonly:
                 path.touch(mode=0o600)
             self._db = sqlite3.connect(
@@ -105,7 +137,9 @@ class AgentFile:
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{path} cannot be opened ({error}): --data names another") from error
         try:
-            self._prepare(path, readonly=readonly)
+            made = self._prepare(path, readonly=readonly)
+            if made and was_there:
+                _LOG.warning("%s was empty; the next sync fetches everything", path)
             if device is not None:
                 self._belong_to(path, device)
         except sqlite3.OperationalError as error:
@@ -114,14 +148,15 @@ class AgentFile:
                 f"{path} cannot be used ({error}): the file and its directory must be writable,"
                 " even to look into it while no agent runs"
             ) from error
-        except sqlite3.DatabaseError as error:
+        except _ERRORS as error:
             self._db.close()
             raise StoreError(_damaged(path, error)) from error
         except StoreError:
             self._db.close()
             raise
 
-    def _prepare(self, path: Path, *, readonly: bool) -> None:
+    def _prepare(self, path: Path, *, readonly: bool) -> bool:
+        """Bring the file to what this version reads; whether it was empty."""
         self._db.execute("PRAGMA busy_timeout = 5000")
         self._db.execute("PRAGMA foreign_keys = ON")
         if not readonly:
@@ -133,11 +168,18 @@ class AgentFile:
             self._db.executescript(
                 f"BEGIN; {_SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;"
             )
-        elif version != STATE_VERSION:
+        elif version == STATE_VERSION:
+            # All tables but the contents, whose damage their digests tell.
+            for table in ("agent", "replica", "inventory", "item", "removed"):
+                (problem, *_) = self._db.execute(f"PRAGMA quick_check({table})").fetchall()
+                if problem != ("ok",):
+                    raise sqlite3.DatabaseError(*problem)
+        else:
             raise StoreError(
                 f"{path} was written by another version of the agent (state {version}, and this"
                 f" one reads {STATE_VERSION}): upgrade the agent"
             )
+        return bool(version == 0)
 
     def _belong_to(self, path: Path, device: str) -> None:
         found = self._db.execute("SELECT device FROM agent").fetchone()
@@ -156,33 +198,30 @@ class AgentFile:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """What is read inside is of one moment, whatever an agent writes meanwhile."""
-        self._db.execute("BEGIN")
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            raise StoreError(_damaged(Path("the agent's file"), error)) from error
-        finally:
-            self._db.execute("ROLLBACK")
+        with _in_words():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self._db.in_transaction:  # SQLite ends it by itself when the disk fails
+                    self._db.execute("ROLLBACK")
 
+    @_in_words()
     def feeds(self) -> Sequence[str]:
         """The feeds that this device has a replica of, sorted."""
         return [feed for (feed,) in self._db.execute("SELECT feed FROM replica ORDER BY feed")]
 
+    @_in_words()
     def replica(self, feed: str) -> "SqliteReplicaStore":
         """The replica of `feed`, made when it is not there yet (in a file that may be written)."""
-        try:
-            found = self._db.execute(
-                "SELECT number FROM replica WHERE feed = ?", (feed,)
-            ).fetchone()
-            if found is None:
-                made = self._db.execute("INSERT INTO replica (feed) VALUES (?)", (feed,))
-                return SqliteReplicaStore(self._db, made.lastrowid or 0)
-        except sqlite3.DatabaseError as error:
-            raise StoreError(_damaged(Path("the agent's file"), error)) from error
+        found = self._db.execute("SELECT number FROM replica WHERE feed = ?", (feed,)).fetchone()
+        if found is None:
+            made = self._db.execute("INSERT INTO replica (feed) VALUES (?)", (feed,))
+            return SqliteReplicaStore(self._db, made.lastrowid or 0)
         return SqliteReplicaStore(self._db, found[0])
 
 
-def _damaged(path: Path, error: Exception) -> str:
+def _damaged(path: Path, error: object) -> str:
     return (
         f"{path} is not an agent's file, or it is damaged ({error}): move it away, and the next"
         " sync fetches everything again"
@@ -199,65 +238,73 @@ class SqliteReplicaStore:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """See `ReplicaStore`."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise StoreError(f"the agent's file cannot be written: {error}") from error
-            raise
+        with _in_words():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
+    @_in_words()
     def state(self) -> ReplicaState | None:
         """See `ReplicaStore`."""
-        made, view_id, base, lineage, epoch, asof, p0, held, floor, filling, more = (
-            self._db.execute(
-                "SELECT made, view_id, base, lineage, epoch, asof, p0, tokens, floor, filling, more"
-                " FROM replica WHERE number = ?",
-                (self._number,),
-            ).fetchone()
-        )
+        made, view_id, base, lineage, epoch, asof, p0, held, floor, more = self._db.execute(
+            "SELECT made, view_id, base, lineage, epoch, asof, p0, tokens, floor, more"
+            " FROM replica WHERE number = ?",
+            (self._number,),
+        ).fetchone()
         if not made:
             return None
-        collection = None
-        if lineage is not None:
-            try:
-                tokens = TokenSet.decode(held)
-            except ProtocolError as error:
-                raise StoreError(
-                    f"the agent's file is damaged ({error}): move it away, and the next sync"
-                    " fetches everything again"
-                ) from error
-            collection = Collection(lineage, epoch, asof, p0, tokens)
-        return ReplicaState(view_id, base, collection, floor, bool(filling), bool(more))
+        known = (
+            self._inventory()
+            if lineage is None
+            else Collection(lineage, epoch, asof, p0, _token_set(held))
+        )
+        return ReplicaState(view_id, base, known, floor, bool(more))
+
+    def _inventory(self) -> Inventory:
+        found = self._db.execute(
+            "SELECT todo, epoch, p0, upto, head, lineage, held FROM inventory WHERE replica = ?",
+            (self._number,),
+        ).fetchone()
+        if found is None:
+            return Inventory()
+        todo, epoch, p0, upto, head, lineage, held = found
+        begun = None if epoch is None else Begun(epoch, p0, upto, head, lineage, _token_set(held))
+        return Inventory(tuple(todo.split(",")), begun)
 
     def set_state(self, state: ReplicaState) -> None:
         """See `ReplicaStore`."""
-        kept = state.collection
-        # What is too long to be read again loses its oldest tokens, which then travel again.
-        held = b"" if kept is None else kept.held.encode()
-        if kept is not None and len(held) > TOKEN_SET_BYTES_MAX:
-            held = kept.held.newest_within(TOKEN_SET_BYTES_MAX).encode()
+        match state.known:
+            case Collection() as kept:
+                collection: tuple[object, ...] = (
+                    kept.lineage, kept.epoch, kept.asof, kept.p0, _kept(kept.held),
+                )  # fmt: skip
+                self._db.execute("DELETE FROM inventory WHERE replica = ?", (self._number,))
+            case Inventory() as under_way:
+                collection = (None,) * 5
+                self._set_inventory(under_way)
         self._db.execute(
             "UPDATE replica SET made = 1, view_id = ?, base = ?, lineage = ?, epoch = ?, asof = ?,"
-            " p0 = ?, tokens = ?, floor = ?, filling = ?, more = ? WHERE number = ?",
+            " p0 = ?, tokens = ?, floor = ?, more = ? WHERE number = ?",
             (
-                state.view_id,
-                state.base,
-                *(
-                    (None, None, None, None, None)
-                    if kept is None
-                    else (kept.lineage, kept.epoch, kept.asof, kept.p0, held)
-                ),
-                state.floor,
-                int(state.filling),
-                int(state.more),
-                self._number,
+                state.view_id, state.base, *collection, state.floor, int(state.more), self._number,
             ),
+        )  # fmt: skip
+
+    def _set_inventory(self, under_way: Inventory) -> None:
+        begun: tuple[object, ...] = (None,) * 6
+        if (told := under_way.begun) is not None:
+            begun = (told.epoch, told.p0, told.upto, told.head, told.lineage, _kept(told.held))
+        self._db.execute(
+            "INSERT OR REPLACE INTO inventory VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (self._number, ",".join(under_way.todo), *begun),
         )
 
+    @_in_words()
     def synced_at(self) -> int | None:
         """When the last sync was complete, in Unix seconds; for people only."""
         found = self._db.execute(
@@ -266,10 +313,12 @@ class SqliteReplicaStore:
         at: int | None = found[0]
         return at
 
+    @_in_words()
     def set_synced_at(self, now: int) -> None:
         """Note that a sync was complete."""
         self._db.execute("UPDATE replica SET synced_at = ? WHERE number = ?", (now, self._number))
 
+    @_in_words()
     def item(self, item_id: str) -> HeldItem | None:
         """See `ReplicaStore`."""
         found = self._db.execute(
@@ -280,18 +329,21 @@ class SqliteReplicaStore:
 
     def items(self) -> Iterator[HeldItem]:
         """See `ReplicaStore`."""
-        found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM item WHERE replica = ? ORDER BY id",  # noqa: S608 - our own column names
-            (self._number,),
-        )
-        return map(_item, found)
+        with _in_words():
+            found = self._db.execute(
+                f"SELECT {_COLUMNS} FROM item WHERE replica = ? ORDER BY id",  # noqa: S608 - our own column names
+                (self._number,),
+            )
+            yield from map(_item, found)
 
+    @_in_words()
     def item_count(self) -> int:
         """How many items are held."""
         found = self._db.execute("SELECT count(*) FROM item WHERE replica = ?", (self._number,))
         count: int = found.fetchone()[0]
         return count
 
+    @_in_words()
     def incomplete_count(self) -> int:
         """How many of them are not whole."""
         found = self._db.execute(
@@ -303,15 +355,16 @@ class SqliteReplicaStore:
     def set_item(self, item: HeldItem) -> None:
         """See `ReplicaStore`."""
         self._db.execute(
-            f"INSERT INTO item (replica, {_COLUMNS}) VALUES (?{', ?' * 11})"  # noqa: S608 - our own column names
+            f"INSERT INTO item (replica, {_COLUMNS}, id_hash, etag)"  # noqa: S608 - our own column names
+            f" VALUES (?{', ?' * 13})"
             " ON CONFLICT (replica, id) DO UPDATE SET n = excluded.n, kind = excluded.kind,"
             " folder = excluded.folder, flags = excluded.flags, date = excluded.date,"
             " media_type = excluded.media_type, digest = excluded.digest, size = excluded.size,"
-            " held_bytes = excluded.held_bytes, whole = excluded.whole",
+            " held_bytes = excluded.held_bytes, whole = excluded.whole, etag = excluded.etag",
             (
                 self._number, item.id, item.n, item.kind, item.folder, json.dumps(item.flags),
                 item.date, item.media_type, item.digest, item.size, item.held_bytes,
-                int(item.whole),
+                int(item.whole), inventory.id_hash(item.id), item.etag,
             ),
         )  # fmt: skip
 
@@ -320,6 +373,7 @@ class SqliteReplicaStore:
         self._db.execute("DELETE FROM item WHERE replica = ? AND id = ?", (self._number, item_id))
         self.clear_content(item_id)
 
+    @_in_words()
     def remembered(self, item_id: str) -> int | None:
         """See `ReplicaStore`."""
         found = self._db.execute(
@@ -345,18 +399,29 @@ class SqliteReplicaStore:
         """See `ReplicaStore`."""
         self._db.execute("UPDATE item SET n = NULL WHERE replica = ?", (self._number,))
 
-    def stale_items(self) -> Sequence[str]:
+    @_in_words()
+    def entries(self, first: bytes, last: bytes) -> Sequence[tuple[bytes, bytes]]:
+        """See `ReplicaStore`."""
+        return self._db.execute(
+            "SELECT id_hash, etag FROM item WHERE replica = ? AND id_hash BETWEEN ? AND ?"
+            " ORDER BY id_hash",
+            (self._number, first, last),
+        ).fetchall()
+
+    @_in_words()
+    def hashed(self, id_hash: bytes) -> Sequence[str]:
         """See `ReplicaStore`."""
         found = self._db.execute(
-            "SELECT id FROM item WHERE replica = ? AND n IS NULL", (self._number,)
+            "SELECT id FROM item WHERE replica = ? AND id_hash = ?", (self._number, id_hash)
         )
         return [item_id for (item_id,) in found]
 
+    @_in_words()
     def wanted(self, limit: int) -> Sequence[HeldItem]:
         """See `ReplicaStore`."""
         found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM item WHERE replica = ? AND NOT whole AND n IS NOT NULL"  # noqa: S608 - our own column names
-            " ORDER BY n DESC, id LIMIT ?",
+            f"SELECT {_COLUMNS} FROM item WHERE replica = ? AND NOT whole"  # noqa: S608 - our own column names
+            " ORDER BY n DESC, id LIMIT ?",  # SQLite sorts NULL below all numbers
             (self._number, limit),
         )
         return [_item(values) for values in found]
@@ -375,15 +440,50 @@ class SqliteReplicaStore:
 
     def content(self, item_id: str) -> Iterator[bytes]:
         """See `ReplicaStore`."""
-        found = self._db.execute(
-            "SELECT bytes FROM portion WHERE replica = ? AND item = ? ORDER BY start",
-            (self._number, item_id),
-        )
-        return (piece for (piece,) in found)
+        with _in_words():
+            found = self._db.execute(
+                "SELECT bytes FROM portion WHERE replica = ? AND item = ? ORDER BY start",
+                (self._number, item_id),
+            )
+            yield from (piece for (piece,) in found)
+
+    def checked_content(self, item: HeldItem) -> Iterator[bytes]:
+        """The bytes held of `item`, for who shows them to people.
+
+        Raises:
+            StoreError: at the end, if it is whole and these are not its bytes: the file is damaged.
+        """
+        sha256 = hashlib.sha256()
+        for piece in self.content(item.id):
+            sha256.update(piece)
+            yield piece
+        if item.whole and sha256.digest()[: len(item.digest)] != item.digest:
+            raise StoreError(_damaged(Path("the agent's file"), f"the content of {item.id!a}"))
+
+
+def _token_set(coded: bytes) -> TokenSet:
+    try:
+        return TokenSet.decode(coded)
+    except ProtocolError as error:
+        raise StoreError(_damaged(Path("the agent's file"), error)) from error
+
+
+def _kept(held: TokenSet) -> bytes:
+    """`held` as it is stored.
+
+    What is too long to be read again loses its oldest tokens, which then travel again.
+    """
+    coded = held.encode()
+    if len(coded) > TOKEN_SET_BYTES_MAX:
+        return held.newest_within(TOKEN_SET_BYTES_MAX).encode()
+    return coded
 
 
 def _item(values: tuple[object, ...]) -> HeldItem:
     fields = list(values)
-    fields[4] = tuple(json.loads(str(fields[4]))) if fields[4] != "[]" else ()
+    try:
+        fields[4] = tuple(json.loads(str(fields[4]))) if fields[4] != "[]" else ()
+    except (ValueError, TypeError) as error:
+        raise StoreError(_damaged(Path("the agent's file"), error)) from error
     fields[10] = bool(fields[10])
     return HeldItem(*fields)  # type: ignore[arg-type]  # the columns are STRICT

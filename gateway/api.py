@@ -5,7 +5,9 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, ParamSpec, TypeVar
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
@@ -68,6 +70,7 @@ def create_app(service: Service, *, token: str, port: int) -> ASGIApp:
         routes=[
             Route(HEALTH_PATH, endpoints.health),
             Route("/v1/status", endpoints.status),
+            Route("/v1/backups", endpoints.back_up, methods=["POST"]),
             Route("/v1/feeds", endpoints.feeds),
             Route("/v1/feeds", endpoints.add_feed, methods=["POST"]),
             Route("/v1/feeds/{feed}", endpoints.remove_feed, methods=["DELETE"]),
@@ -79,10 +82,13 @@ def create_app(service: Service, *, token: str, port: int) -> ASGIApp:
             Route("/v1/feeds/{feed}/item", endpoints.alter, methods=["PATCH"]),
             Route("/v1/feeds/{feed}/item", endpoints.delete, methods=["DELETE"]),
             Route("/v1/feeds/{feed}/item/attributes", endpoints.attributes),
+            Route("/v1/feeds/{feed}/quarantine", endpoints.quarantine),
+            Route("/v1/feeds/{feed}/quarantine/retry", endpoints.retry, methods=["POST"]),
             Route("/v1/devices", endpoints.devices),
             Route("/v1/devices", endpoints.add_device, methods=["POST"]),
             Route("/v1/devices/{device}", endpoints.device),
             Route("/v1/devices/{device}", endpoints.remove_device, methods=["DELETE"]),
+            Route("/v1/devices/{device}/resync", endpoints.resync_device, methods=["POST"]),
         ],
         middleware=[
             Middleware(_Guard, token=token, port=port, count=service.counters.count),
@@ -158,17 +164,20 @@ class _Endpoints:
     # The whole
 
     async def health(self, _request: Request) -> Response:
-        return _answer(models.Health(health=self._health()))
+        problems = await self._run(self._service.problems)
+        return _answer(models.Health(health=_health(problems)))
 
     async def status(self, request: Request) -> Response:
         _query(request, models.NoQuery)
         status = await self._run(self._service.status)
         return _answer(
-            models.GatewayStatus.model_validate({"health": self._health(), **status}),
+            models.GatewayStatus.model_validate({"health": _health(status["problems"]), **status}),
         )
 
-    def _health(self) -> Any:  # noqa: ANN401 - a Literal that pydantic checks
-        return "degraded" if self._service.problems() else "ok"
+    async def back_up(self, request: Request) -> Response:
+        wanted = await _json(request, models.NewBackup)
+        saved = await self._run(self._service.back_up, Path(wanted.directory))
+        return _answer(models.Backup(directory=wanted.directory, **asdict(saved)), status=201)
 
     # Feeds
 
@@ -272,6 +281,18 @@ class _Endpoints:
         self._service.counters.count("api refusals: in bulk requests", failures)
         return models.BulkResult(results=tuple(results))
 
+    # Quarantine
+
+    async def quarantine(self, request: Request) -> Response:
+        _query(request, models.NoQuery)
+        rows = await self._run(self._service.quarantined, _feed(request))
+        return _answer(models.Quarantine(items=tuple(map(api_values.quarantined, rows))))
+
+    async def retry(self, request: Request) -> Response:
+        query = _query(request, models.ItemQuery)
+        row = await self._run(self._service.retry, _feed(request), query.id)
+        return _answer(models.Result(id=row.id, status="changed", seq=row.seq))
+
     # Devices
 
     async def devices(self, request: Request) -> Response:
@@ -292,6 +313,10 @@ class _Endpoints:
             raise RefusedError(409, "exists", str(error)) from error
         feeds = tuple(sorted(set(new.feeds)))
         return _answer(models.Enrolled(id=new.id, feeds=feeds, credential=credential), status=201)
+
+    async def resync_device(self, request: Request) -> Response:
+        await self._run(self._service.resync_device, _device_id(request))
+        return Response(status_code=204)
 
     async def remove_device(self, request: Request) -> Response:
         await self._run(self._service.remove_device, _device_id(request))
@@ -316,6 +341,10 @@ class _Endpoints:
     def _refuse(self, status: int, reason: str, message: str) -> Response:
         self._service.counters.count(f"api refusals: {reason}")
         return _error(status, reason, message)
+
+
+def _health(problems: object) -> models.HealthWord:
+    return "degraded" if problems else "ok"
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

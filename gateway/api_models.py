@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 from annotated_types import Len
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from sync_protocol import limits
 from sync_protocol.names import DeviceId, FeedName, Flags, Folder, ItemId, Kind, MediaType
@@ -17,6 +17,7 @@ JSON_BYTES_MAX: Final = 64 * limits.KIB
 PAGE_ITEMS_MAX: Final = 1_000
 PAGE_ITEMS_DEFAULT: Final = 100
 DEVICE_FEEDS_MAX: Final = 100
+PATH_BYTES_MAX: Final = 4_096
 
 CBOR: Final = "application/cbor"
 JSON: Final = "application/json"
@@ -181,6 +182,22 @@ class BulkResult(_Model):
     results: tuple[Result, ...]
 
 
+class QuarantinedItem(_Model):
+    """A live item that is held back from devices, and why."""
+
+    id: str
+    seq: int
+    kind: str
+    folder: str
+    why: str
+
+
+class Quarantine(_Model):
+    """The items of a feed that are held back from devices, in order of id."""
+
+    items: tuple[QuarantinedItem, ...]
+
+
 class NewDevice(_Model):
     """A device to enrol."""
 
@@ -209,11 +226,12 @@ class Replica(_Model):
 
 
 class Device(_Model):
-    """An enrolled device."""
+    """An enrolled device. `warning` says what is wrong with it, and how to mend that."""
 
     id: str
     online: bool
     replicas: tuple[Replica, ...]
+    warning: str | None = None
 
 
 class DeviceList(_Model):
@@ -222,10 +240,42 @@ class DeviceList(_Model):
     devices: tuple[Device, ...]
 
 
+def absolute_directory(text: str) -> str:
+    """`text`, if it can name a directory wherever the gateway was started. ValueError."""
+    try:
+        size_bytes = len(text.encode())
+    except UnicodeEncodeError:
+        size_bytes = 0
+    if not text.startswith("/") or "\0" in text or not 0 < size_bytes <= PATH_BYTES_MAX:
+        raise ValueError(
+            f"a directory is named by an absolute path of at most {PATH_BYTES_MAX} bytes of UTF-8"
+        )
+    return text
+
+
+class NewBackup(_Model):
+    """A backup to make in a directory of the gateway's machine."""
+
+    directory: Annotated[str, AfterValidator(absolute_directory)]
+
+
+class Backup(_Model):
+    """A backup, and what it holds: live items, and the size of its file."""
+
+    directory: str
+    feeds: int
+    items: int
+    devices: int
+    size_bytes: int
+
+
+HealthWord = Literal["ok", "degraded"]
+
+
 class Health(_Model):
     """Whether the gateway can do all of its work."""
 
-    health: Literal["ok", "degraded"]
+    health: HealthWord
 
 
 class GatewayStatus(Health):

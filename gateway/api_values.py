@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway import api_bulk
 from gateway import api_models as models
+from gateway.backup_sqlite import BackupError
 from gateway.device import DeviceError, NoSuchDeviceError
 from gateway.feed import (
     Alter,
@@ -16,10 +17,12 @@ from gateway.feed import (
     Mutation,
     NoSuchFeedError,
     NoSuchItemError,
+    PoisonError,
     Put,
     Row,
+    StorageError,
 )
-from gateway.service import DeviceInfo, Outcome, StorageError
+from gateway.service import DeviceInfo, Outcome
 from gateway.writer import WriterClosedError
 from sync_protocol import limits
 
@@ -34,7 +37,9 @@ REFUSALS: Final[Sequence[tuple[type[Exception], int, str]]] = (
     (NoSuchItemError, 404, "no-such-item"),
     (NoSuchDeviceError, 404, "no-such-device"),
     (FeedError, 400, "invalid"),
+    (PoisonError, 500, "damaged"),
     (DeviceError, 400, "invalid"),
+    (BackupError, 409, "backup"),
     (StorageError, 503, "storage"),
     (WriterClosedError, 503, "busy"),
 )
@@ -189,13 +194,22 @@ def attributes(row: Row) -> models.Attributes:
     )
 
 
+def quarantined(row: Row) -> models.QuarantinedItem:
+    """An item that is held back."""
+    return models.QuarantinedItem(
+        id=row.id, seq=row.seq, kind=row.kind, folder=row.folder, why=row.quarantined or ""
+    )
+
+
 def device(info: DeviceInfo) -> models.Device:
     """A device."""
     replicas = (
         models.Replica(feed=replica.feed, synced_at=replica.synced_at, behind=replica.behind)
         for replica in info.replicas
     )
-    return models.Device(id=info.id, online=info.online, replicas=tuple(replicas))
+    return models.Device(
+        id=info.id, online=info.online, replicas=tuple(replicas), warning=info.warning
+    )
 
 
 def _complaint(error: ValidationError) -> str:

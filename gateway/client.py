@@ -19,6 +19,8 @@ from sync_protocol import limits, names
 # A connection to this machine is made at once or not at all. An answer may wait for the disk.
 CONNECT_S_MAX: Final = 3.0
 ANSWER_S_MAX: Final = 60.0
+# The whole state is written and read once.
+BACKUP_S_MAX: Final = 3_600.0
 API_FILE_BYTES_MAX: Final = 16 * limits.KIB
 
 M = TypeVar("M", bound=BaseModel)
@@ -78,7 +80,6 @@ class GatewayClient:
         self._http = httpx.Client(
             base_url=self.announced.url,
             headers={"authorization": f"Bearer {self.announced.token}"},
-            timeout=httpx.Timeout(ANSWER_S_MAX, connect=CONNECT_S_MAX),
             # A proxy has no business between two programs of one machine.
             trust_env=False,
         )
@@ -180,6 +181,17 @@ class GatewayClient:
             raise NoAnswerError(f"{self.announced.url} did not answer to every change")
         return results
 
+    # Quarantine
+
+    def quarantine(self, feed: str) -> Sequence[models.QuarantinedItem]:
+        """The items of a feed that are held back from devices, in order of id."""
+        return self._read(models.Quarantine, "GET", f"{_feed_path(feed)}/quarantine").items
+
+    def retry(self, feed: str, item_id: str) -> models.Result:
+        """Let an item out of quarantine; it goes back in if it still breaks something."""
+        path = f"{_feed_path(feed)}/quarantine/retry"
+        return self._read(models.Result, "POST", path, query=_which(item_id))
+
     # Devices
 
     def devices(self) -> Sequence[models.Device]:
@@ -198,6 +210,10 @@ class GatewayClient:
         )
         return self._read(models.Enrolled, "POST", "/v1/devices", body=new)
 
+    def resync_device(self, device_id: str) -> None:
+        """Have a device compare all that it holds with its feeds."""
+        self._ask("POST", f"{_device_path(device_id)}/resync")
+
     def remove_device(self, device_id: str) -> None:
         """Take a device away, with its credential."""
         self._ask("DELETE", _device_path(device_id))
@@ -207,6 +223,13 @@ class GatewayClient:
     def status(self) -> models.GatewayStatus:
         """How the gateway is."""
         return self._read(models.GatewayStatus, "GET", "/v1/status")
+
+    def back_up(self, directory: Path) -> models.Backup:
+        """Have the gateway save its state in a directory of its machine, an absolute path."""
+        new = models.NewBackup.model_construct(
+            directory=_checked(models.absolute_directory, str(directory))
+        )
+        return self._read(models.Backup, "POST", "/v1/backups", body=new, answer_s_max=BACKUP_S_MAX)
 
     # How it is asked
 
@@ -222,16 +245,20 @@ class GatewayClient:
         body: BaseModel | None = None,
         content: bytes | None = None,
         media_type: str = models.JSON,
+        answer_s_max: float | None = None,
     ) -> httpx.Response:
+        if answer_s_max is None:
+            answer_s_max = ANSWER_S_MAX
         if body is not None:
             content = body.model_dump_json(exclude_none=True).encode()
-        with self._explained():
+        with self._explained(answer_s_max):
             response = self._http.request(
                 method,
                 path,
                 params=query,
                 content=content,
                 headers={} if content is None else {"content-type": media_type},
+                timeout=httpx.Timeout(answer_s_max, connect=CONNECT_S_MAX),
             )
         if response.is_success:
             return response
@@ -239,7 +266,7 @@ class GatewayClient:
         raise ApiError(response.status_code, problem.reason, problem.message)
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, answer_s_max: float) -> Iterator[None]:
         url = self.announced.url
         try:
             yield
@@ -247,7 +274,7 @@ class GatewayClient:
             raise NoGatewayError(self._data_dir, f"nothing answers at {url}") from error
         except httpx.TimeoutException as error:
             raise NoAnswerError(
-                f"the gateway at {url} did not answer within {ANSWER_S_MAX:.0f} s: 'gateway status'"
+                f"the gateway at {url} did not answer within {answer_s_max:.0f} s: 'gateway status'"
                 " and its log say what it does"
             ) from error
         except httpx.TransportError as error:

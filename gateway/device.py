@@ -34,7 +34,8 @@ class Device:
 
     Attributes:
         secret_hash: what `hash_secret` made of its credential.
-        generation: random at each enrolment, so that an id used again is another device.
+        generation: random at each enrolment, so that an id used again is another device; and new
+            when an operator has the device compare all that it holds. Tokens end with it (P4).
         feeds: the feeds that it may hold.
     """
 

@@ -6,12 +6,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from sync_protocol import limits, names
+from sync_protocol import inventory, limits, names
 from sync_protocol.digests import DIGEST_BYTES
 
 
 class FeedError(ValueError):
     """A feed was asked for something that cannot be; the message says how to mend it."""
+
+
+class StorageError(RuntimeError):
+    """The disk failed, or the state file is damaged; nothing was changed. The message says why."""
 
 
 class NoSuchFeedError(FeedError):
@@ -29,6 +33,16 @@ class NoSuchItemError(FeedError):
 
     def __init__(self, feed: str, item_id: str) -> None:
         super().__init__(f"there is no item {item_id!r} in feed {feed!r}")
+
+
+class PoisonError(Exception):
+    """An item breaks what touches it; the message says how, and never quotes its content."""
+
+    def __init__(self, item_id: str, seq: int, why: str) -> None:
+        super().__init__(f"item {item_id!r} {why}")
+        self.item_id = item_id
+        self.seq = seq
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,7 @@ class Row:
         size: bytes of the content.
         left: folder -> when the item last left it.
         at: Unix seconds of the change, for the retention of delete markers only (F4).
+        quarantined: why the item is held back from devices, if it is (F7).
     """
 
     id: str
@@ -102,11 +117,36 @@ class Row:
     size: int
     at: int
     left: Mapping[str, Left] = field(default_factory=dict)
+    quarantined: str | None = None
 
     @property
     def wire_digest(self) -> bytes:
         """The digest as it travels."""
         return self.digest[:DIGEST_BYTES]
+
+    @property
+    def etag(self) -> bytes:
+        """What stands for the item's whole state in an inventory (I2)."""
+        return inventory.etag(
+            self.digest,
+            kind=self.kind,
+            folder=self.folder,
+            flags=self.flags,
+            date=self.date,
+            media_type=self.media_type,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A live item as an inventory compares it; the other fields are those of its `Row`."""
+
+    id_hash: bytes
+    etag: bytes
+    id: str
+    seq: int
+    c: int
+    quarantined: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +180,8 @@ def next_row(old: Row | None, mutation: Mutation, *, seq: int, now: int) -> Row 
         case Delete():
             if old is None or not live:
                 raise LookupError(mutation.id)
-            return replace(old, seq=seq, deleted=True, left=_leave(old, seq=seq, now=now), at=now)
+            left = _leave(old, seq=seq, now=now)
+            return replace(old, seq=seq, deleted=True, left=left, at=now, quarantined=None)
 
 
 def _put(old: Row | None, put: Put, *, seq: int, now: int) -> Row | None:
@@ -170,6 +211,24 @@ def _put(old: Row | None, put: Put, *, seq: int, now: int) -> Row | None:
 
 def _leave(row: Row, *, seq: int, now: int) -> Mapping[str, Left]:
     return {**row.left, row.folder: Left(seq, now)}
+
+
+def retried_row(row: Row | None, *, seq: int, now: int) -> Row | None:
+    """The row of an item that leaves quarantine at `seq`, or None if it is not there.
+
+    Its content is as old as it was: who holds it is not sent it again, and who does not wants it.
+    """
+    if row is None or row.quarantined is None:
+        return None
+    return replace(row, seq=seq, at=now, quarantined=None)
+
+
+def not_quarantined(feed: str, item_id: str) -> FeedError:
+    """What to say of an item that is to leave a quarantine in which it is not."""
+    return FeedError(
+        f"item {item_id!r} of feed {feed!r} is not in quarantine: 'gateway quarantine list' shows"
+        " what is"
+    )
 
 
 def purged_row(row: Row, *, before: int) -> tuple[Row | None, int]:
@@ -239,19 +298,28 @@ class FeedSnapshot(Protocol):
         """The epoch that is open now."""
 
     def rows(self, first: int, last: int, *, newest_first: bool = False) -> Iterator[Row]:
-        """The rows with first <= seq <= last in order of seq, read as they are taken."""
+        """The rows with first <= seq <= last in order of seq, read as they are taken.
+
+        What is quarantined is not among them.
+        """
 
     def newest_below(self, seq: int) -> int | None:
-        """The newest seq of a row below `seq`."""
+        """The newest seq of such a row below `seq`."""
 
     def row(self, item_id: str) -> Row | None:
-        """The row of one item, delete markers included."""
+        """The row of one item, delete markers and quarantined ones included."""
+
+    def quarantined(self) -> Sequence[Row]:
+        """The rows of the items that are held back, in order of id."""
 
     def items(self, *, after: str | None, limit: int) -> Sequence[Row]:
         """Up to `limit` live rows in order of id, from the first id greater than `after` on."""
 
+    def entries(self, first: bytes, last: bytes) -> Iterator[Entry]:
+        """The live items whose id hash lies in first .. last, in order of it."""
+
     def content(self, item_id: str, *, offset: int, bytes_max: int) -> bytes:
-        """Up to `bytes_max` bytes of a live item's content from `offset` on."""
+        """Up to `bytes_max` bytes of a live item's content from `offset` on; see view.content."""
 
 
 class FeedTransaction(Protocol):
@@ -272,6 +340,12 @@ class FeedTransaction(Protocol):
         Raises:
             FeedError: no such feed or item, or a value that no message could carry.
         """
+
+    def quarantine(self, feed: str, item_id: str, *, seq: int, why: str) -> bool:
+        """Hold an item back from devices (F7); False if its newest change is another by now."""
+
+    def retry(self, feed: str, item_id: str, *, now: int) -> Row:
+        """Let an item out of quarantine, as a new change (F7). FeedError if it is not there."""
 
     def purge(self, feed: str, *, before: int) -> int:
         """Forget delete markers and left folders from before `before` (F4); how many went."""

@@ -3,10 +3,11 @@
 import bisect
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.feed import (
     Delete,
+    Entry,
     EpochSpan,
     FeedError,
     Mutation,
@@ -16,8 +17,11 @@ from gateway.feed import (
     Row,
     check,
     next_row,
+    not_quarantined,
     purged_row,
+    retried_row,
 )
+from sync_protocol import inventory
 
 
 @dataclass(slots=True)
@@ -96,21 +100,36 @@ class MemorySnapshot:
             bisect.bisect_left(feed.seqs, first) : bisect.bisect_right(feed.seqs, last)
         ]
         for seq in reversed(seqs) if newest_first else seqs:
-            yield feed.rows[feed.by_seq[seq]]
+            row = feed.rows[feed.by_seq[seq]]
+            if row.quarantined is None:
+                yield row
 
     def newest_below(self, seq: int) -> int | None:
         """See `FeedSnapshot`."""
-        index = bisect.bisect_left(self._feed.seqs, seq)
-        return self._feed.seqs[index - 1] if index else None
+        newest = next(self.rows(1, seq - 1, newest_first=True), None)
+        return None if newest is None else newest.seq
 
     def row(self, item_id: str) -> Row | None:
         """See `FeedSnapshot`."""
         return self._feed.rows.get(item_id)
 
+    def quarantined(self) -> Sequence[Row]:
+        """See `FeedSnapshot`."""
+        rows = self._feed.rows
+        return [rows[item] for item in sorted(rows) if rows[item].quarantined is not None]
+
     def items(self, *, after: str | None, limit: int) -> Sequence[Row]:
         """See `FeedSnapshot`."""
         ids = sorted(item for item in self._feed.contents if after is None or item > after)
         return [self._feed.rows[item] for item in ids[:limit]]
+
+    def entries(self, first: bytes, last: bytes) -> Iterator[Entry]:
+        """See `FeedSnapshot`."""
+        hashed = ((inventory.id_hash(item_id), item_id) for item_id in self._feed.contents)
+        for id_hash, item_id in sorted(hashed):
+            if first <= id_hash <= last:
+                row = self._feed.rows[item_id]
+                yield Entry(id_hash, row.etag, item_id, row.seq, row.c, row.quarantined)
 
     def content(self, item_id: str, *, offset: int, bytes_max: int) -> bytes:
         """See `FeedSnapshot`."""
@@ -181,6 +200,25 @@ class MemoryFeedStore:
             state.contents[row.id] = mutation.content
         elif isinstance(mutation, Delete):
             del state.contents[row.id]
+        return row
+
+    def quarantine(self, feed: str, item_id: str, *, seq: int, why: str) -> bool:
+        """See `FeedTransaction`."""
+        state = self._feed(feed)
+        row = state.rows.get(item_id)
+        if row is None or row.seq != seq:
+            return False
+        state.rows[item_id] = replace(row, quarantined=why)
+        return True
+
+    def retry(self, feed: str, item_id: str, *, now: int) -> Row:
+        """See `FeedTransaction`."""
+        state = self._feed(feed)
+        row = retried_row(state.rows.get(item_id), seq=state.head + 1, now=now)
+        if row is None:
+            raise not_quarantined(feed, item_id)
+        state.head = row.seq
+        state.set_row(row)
         return row
 
     def purge(self, feed: str, *, before: int) -> int:

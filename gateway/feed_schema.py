@@ -3,7 +3,8 @@
 import json
 from typing import Final
 
-from gateway.feed import Left, Row
+from gateway.feed import Left, Row, StorageError
+from sync_protocol import inventory
 
 STATE_VERSION: Final = 1
 
@@ -39,9 +40,14 @@ CREATE TABLE item (
     size INTEGER NOT NULL,
     at INTEGER NOT NULL,
     leavings TEXT NOT NULL,
+    quarantined TEXT,
+    id_hash BLOB NOT NULL,
+    etag BLOB NOT NULL,
     PRIMARY KEY (feed, id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX item_seq ON item (feed, seq);
+CREATE INDEX item_quarantined ON item (feed, id) WHERE quarantined IS NOT NULL;
+CREATE INDEX item_entry ON item (feed, id_hash, etag, seq, c, quarantined) WHERE NOT deleted;
 CREATE TABLE content (
     rowid INTEGER PRIMARY KEY,
     feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
@@ -62,7 +68,8 @@ CREATE TABLE device_feed (
 ) STRICT, WITHOUT ROWID;
 """
 COLUMNS: Final = (
-    "id, seq, c, deleted, kind, folder, flags, date, media_type, digest, size, at, leavings"
+    "id, seq, c, deleted, kind, folder, flags, date, media_type, digest, size, at, leavings,"
+    " quarantined"
 )
 
 
@@ -70,17 +77,24 @@ def row_of(values: tuple[object, ...]) -> Row:
     """The row that `COLUMNS` of a table row hold."""
     fields = list(values)
     fields[3] = bool(fields[3])
-    fields[6] = tuple(json.loads(str(fields[6]))) if fields[6] != "[]" else ()
-    left = json.loads(str(fields[12])) if fields[12] != "{}" else {}
-    fields[12] = {name: Left(seq, at) for name, (seq, at) in left.items()}
+    try:
+        fields[6] = tuple(json.loads(str(fields[6]))) if fields[6] != "[]" else ()
+        left = json.loads(str(fields[12])) if fields[12] != "{}" else {}
+        fields[12] = {name: Left(seq, at) for name, (seq, at) in left.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StorageError(
+            f"a row of an item in the state file is damaged ({type(error).__name__}): put a backup"
+            " in its place"
+        ) from error
     return Row(*fields)  # type: ignore[arg-type]  # the columns are STRICT
 
 
 def values_of(row: Row) -> tuple[object, ...]:
-    """What `COLUMNS` of a table row hold for `row`."""
+    """What `COLUMNS`, `id_hash` and `etag` of a table row hold for `row`."""
     left = {name: (left.seq, left.at) for name, left in row.left.items()}
     return (
         row.id, row.seq, row.c, int(row.deleted), row.kind, row.folder,
         json.dumps(row.flags) if row.flags else "[]", row.date, row.media_type, row.digest,
-        row.size, row.at, json.dumps(left) if left else "{}",
+        row.size, row.at, json.dumps(left) if left else "{}", row.quarantined,
+        inventory.id_hash(row.id), row.etag,
     )  # fmt: skip

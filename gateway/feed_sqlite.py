@@ -12,6 +12,7 @@ from typing import Final
 from gateway.device import Device, DeviceError, NoSuchDeviceError
 from gateway.feed import (
     Delete,
+    Entry,
     EpochSpan,
     FeedError,
     Mutation,
@@ -19,14 +20,46 @@ from gateway.feed import (
     NoSuchItemError,
     Put,
     Row,
+    StorageError,
     check,
     next_row,
+    not_quarantined,
     purged_row,
+    retried_row,
 )
 from gateway.feed_schema import COLUMNS, SCHEMA, STATE_VERSION, row_of, values_of
 
-_LOG: Final = logging.getLogger(__name__)
 JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+_LOG: Final = logging.getLogger(__name__)
+_EMPTY: Final = (
+    "the gateway begins anew; if it held anything, put a backup in its place: 'gateway restore DIR'"
+)
+# SQLite may quote damaged text in what it says, which Python then cannot read.
+_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Say what SQLite finds wrong as an error of the store."""
+    try:
+        yield
+    except _ERRORS as error:
+        raise StorageError(
+            f"the state file cannot be read or written ({error}): look after its disk, and if the"
+            " file is damaged, put a backup in its place: 'gateway restore DIR'"
+        ) from error
+
+
+def _check(db: sqlite3.Connection) -> None:
+    """Look through all tables but the contents, whose damage their digests tell."""
+    db.execute("SELECT * FROM content LIMIT 1").fetchone()
+    for table in ("feed", "epoch", "item", "device", "device_feed"):
+        db.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608 - our own tables
+        (found, *_) = db.execute(f"PRAGMA quick_check({table})").fetchall()
+        if found != ("ok",):
+            raise sqlite3.DatabaseError(*found)
 
 
 class SqliteSnapshot:
@@ -64,7 +97,7 @@ class SqliteSnapshot:
         order = "DESC" if newest_first else "ASC"
         found = self._db.execute(
             f"SELECT {COLUMNS} FROM item WHERE feed = ? AND seq BETWEEN ? AND ?"  # noqa: S608 - our own column names
-            f" ORDER BY seq {order}",
+            f" AND quarantined IS NULL ORDER BY seq {order}",
             (self._feed, first, last),
         )
         return map(row_of, found)
@@ -72,14 +105,24 @@ class SqliteSnapshot:
     def newest_below(self, seq: int) -> int | None:
         """See `FeedSnapshot`."""
         found = self._db.execute(
-            "SELECT max(seq) FROM item WHERE feed = ? AND seq < ?", (self._feed, seq)
+            "SELECT seq FROM item WHERE feed = ? AND seq < ? AND quarantined IS NULL"
+            " ORDER BY seq DESC LIMIT 1",
+            (self._feed, seq),
         ).fetchone()
-        newest: int | None = found[0]
-        return newest
+        return found[0] if found else None
 
     def row(self, item_id: str) -> Row | None:
         """See `FeedSnapshot`."""
         return _find(self._db, self._feed, item_id)
+
+    def quarantined(self) -> Sequence[Row]:
+        """See `FeedSnapshot`."""
+        found = self._db.execute(
+            f"SELECT {COLUMNS} FROM item"  # noqa: S608 - our own column names
+            " WHERE feed = ? AND quarantined IS NOT NULL ORDER BY id",
+            (self._feed,),
+        )
+        return [row_of(values) for values in found]
 
     def items(self, *, after: str | None, limit: int) -> Sequence[Row]:
         """See `FeedSnapshot`."""
@@ -90,16 +133,22 @@ class SqliteSnapshot:
         )
         return [row_of(values) for values in found]
 
+    def entries(self, first: bytes, last: bytes) -> Iterator[Entry]:
+        """See `FeedSnapshot`."""
+        found = self._db.execute(
+            "SELECT id_hash, etag, id, seq, c, quarantined FROM item"
+            " WHERE feed = ? AND id_hash BETWEEN ? AND ? AND NOT deleted ORDER BY id_hash",
+            (self._feed, first, last),
+        )
+        return itertools.starmap(Entry, found)
+
     def content(self, item_id: str, *, offset: int, bytes_max: int) -> bytes:
         """See `FeedSnapshot`."""
         found = self._db.execute(
             "SELECT rowid FROM content WHERE feed = ? AND item = ?", (self._feed, item_id)
         ).fetchone()
         if found is None:
-            # A damaged file. Without the bytes the item stays incomplete where it is held, and
-            # everything else goes on.
-            _LOG.error("the content of an item of feed %d is missing in the state file", self._feed)
-            return b""
+            return b""  # a damaged file: see view.content
         with self._db.blobopen("content", "bytes", found[0], readonly=True) as blob:
             blob.seek(min(offset, len(blob)))
             return blob.read(bytes_max)
@@ -156,7 +205,9 @@ class SqliteTransaction:
             (row.seq, more, number),
         )
         self._set(number, row)
-        if isinstance(mutation, Put) and row.c == row.seq:
+        # A quarantined item may have lost its content, and get it back.
+        held_back = old is not None and old.quarantined is not None
+        if isinstance(mutation, Put) and (row.c == row.seq or held_back):
             self._db.execute(
                 "INSERT INTO content (feed, item, bytes) VALUES (?, ?, ?)"
                 " ON CONFLICT (feed, item) DO UPDATE SET bytes = excluded.bytes",
@@ -164,6 +215,25 @@ class SqliteTransaction:
             )
         elif isinstance(mutation, Delete):
             self._db.execute("DELETE FROM content WHERE feed = ? AND item = ?", (number, row.id))
+        return row
+
+    def quarantine(self, feed: str, item_id: str, *, seq: int, why: str) -> bool:
+        """See `FeedTransaction`."""
+        number, _ = self._feed(feed)
+        changed = self._db.execute(
+            "UPDATE item SET quarantined = ? WHERE feed = ? AND id = ? AND seq = ?",
+            (why, number, item_id, seq),
+        )
+        return changed.rowcount > 0
+
+    def retry(self, feed: str, item_id: str, *, now: int) -> Row:
+        """See `FeedTransaction`."""
+        number, head = self._feed(feed)
+        row = retried_row(_find(self._db, number, item_id), seq=head + 1, now=now)
+        if row is None:
+            raise not_quarantined(feed, item_id)
+        self._db.execute("UPDATE feed SET head = ? WHERE id = ?", (row.seq, number))
+        self._set(number, row)
         return row
 
     def purge(self, feed: str, *, before: int) -> int:
@@ -229,14 +299,23 @@ class SqliteTransaction:
         if not self._db.execute("DELETE FROM device WHERE id = ?", (device_id,)).rowcount:
             raise NoSuchDeviceError(device_id)
 
+    def set_generation(self, device_id: str, generation: bytes) -> None:
+        """End the meaning of all tokens of a device. NoSuchDeviceError if there is none."""
+        changed = self._db.execute(
+            "UPDATE device SET generation = ? WHERE id = ?", (generation, device_id)
+        )
+        if not changed.rowcount:
+            raise NoSuchDeviceError(device_id)
+
     def _set(self, feed: int, row: Row) -> None:
         self._db.execute(
-            f"INSERT INTO item (feed, {COLUMNS}) VALUES (?{', ?' * 13})"  # noqa: S608 - our own column names
+            f"INSERT INTO item (feed, {COLUMNS}, id_hash, etag) VALUES (?{', ?' * 16})"  # noqa: S608 - our own column names
             " ON CONFLICT (feed, id) DO UPDATE SET seq = excluded.seq, c = excluded.c,"
             " deleted = excluded.deleted, kind = excluded.kind, folder = excluded.folder,"
             " flags = excluded.flags, date = excluded.date, media_type = excluded.media_type,"
             " digest = excluded.digest, size = excluded.size, at = excluded.at,"
-            " leavings = excluded.leavings",
+            " leavings = excluded.leavings, quarantined = excluded.quarantined,"
+            " etag = excluded.etag",
             (feed, *values_of(row)),
         )
 
@@ -255,7 +334,6 @@ class SqliteStore:
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        path.touch(mode=0o600)
         self._writer = self._open()
 
     def _connect(self) -> sqlite3.Connection:
@@ -267,33 +345,41 @@ class SqliteStore:
             db.execute("PRAGMA busy_timeout = 5000")
             # What a large import made of it is given back at the next checkpoint.
             db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
-        except sqlite3.Error:
+        except _ERRORS:
             db.close()
             raise
         return db
 
     def _open(self) -> sqlite3.Connection:
         """The writing connection, to a file of this version."""
-        try:
-            db = self._connect()
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version == STATE_VERSION:
-                for table in ("feed", "epoch", "item", "content", "device", "device_feed"):
-                    db.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608 - ours
-        except sqlite3.DatabaseError as error:
-            raise FeedError(
-                f"{self._path} is not a state file of the gateway, or it is damaged ({error}):"
-                " put a backup in its place"
-            ) from error
-        if version == 0:
-            db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;")
-        elif version != STATE_VERSION:
-            db.close()
-            raise FeedError(
-                f"{self._path} was written by another version of the gateway (state {version},"
-                f" and this one reads {STATE_VERSION}): upgrade the gateway"
-            )
-        return db
+        with contextlib.ExitStack() as undo:
+            try:
+                was_there = self._path.exists()
+                self._path.touch(mode=0o600)
+                db = self._connect()
+                undo.callback(db.close)
+                (version,) = db.execute("PRAGMA user_version").fetchone()
+                if version == 0:
+                    db.executescript(
+                        f"BEGIN; {SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;"
+                    )
+                    if was_there:
+                        _LOG.warning("%s was empty: %s", self._path, _EMPTY)
+                elif version == STATE_VERSION:
+                    _check(db)
+            except (OSError, *_ERRORS) as error:
+                raise FeedError(
+                    f"{self._path} is not a state file of the gateway, or it or its disk is"
+                    f" damaged ({error}): look after the disk, or put a backup in its place:"
+                    " 'gateway restore DIR'"
+                ) from error
+            if version not in (0, STATE_VERSION):
+                raise FeedError(
+                    f"{self._path} was written by another version of the gateway (state {version},"
+                    f" and this one reads {STATE_VERSION}): upgrade the gateway"
+                )
+            undo.pop_all()
+            return db
 
     def _reader(self) -> sqlite3.Connection:
         db: sqlite3.Connection | None = getattr(self._local, "db", None)
@@ -312,33 +398,45 @@ class SqliteStore:
             self._readers.clear()
         self._writer.close()
 
+    @_in_words()
     def feeds(self) -> Sequence[str]:
         """See `FeedStore`."""
         found = self._reader().execute("SELECT name FROM feed ORDER BY name")
         return [name for (name,) in found]
 
+    @_in_words()
+    def quarantined_count(self) -> int:
+        """How many items of all feeds are held back from devices."""
+        found = self._reader().execute("SELECT count(*) FROM item WHERE quarantined IS NOT NULL")
+        (count,) = found.fetchone()
+        return int(count)
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[SqliteTransaction]:
         """See `FeedStore`. For one thread at a time."""
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield SqliteTransaction(self._writer)
-            self._writer.execute("COMMIT")
-        except BaseException:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            raise
+        with _in_words():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield SqliteTransaction(self._writer)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
 
     @contextlib.contextmanager
     def snapshot(self, feed: str) -> Iterator[SqliteSnapshot]:
         """See `FeedStore`."""
-        db = self._reader()
-        db.execute("BEGIN")
-        try:
-            yield SqliteSnapshot(db, feed)
-        finally:
-            db.execute("ROLLBACK")
+        with _in_words():
+            db = self._reader()
+            db.execute("BEGIN")
+            try:
+                yield SqliteSnapshot(db, feed)
+            finally:
+                if db.in_transaction:  # SQLite ends it by itself when the disk fails
+                    db.execute("ROLLBACK")
 
+    @_in_words()
     def devices(self) -> Sequence[Device]:
         """All devices, sorted by id."""
         found = self._reader().execute(
@@ -352,6 +450,7 @@ class SqliteStore:
             for (device_id, secret_hash, generation), rows in groups
         ]
 
+    @_in_words()
     def device(self, device_id: str) -> Device | None:
         """One device, if it is enrolled."""
         found = (

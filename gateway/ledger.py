@@ -13,12 +13,14 @@ class Record:
     """One replica at its last sync (G7).
 
     Attributes:
+        generation: of the device's enrolment.
         base: what its compressed tokens count from.
         form: of its last request: the form in which it is answered and notified.
         held: its compressed tokens.
         synced_at: Unix seconds, for people.
     """
 
+    generation: bytes
     base: int
     view_id: int
     form: Format

@@ -142,12 +142,17 @@ class TinyDbLedger:
             db.storage.write({TinyDB.default_table_name: table})
 
     def forget(self, device: str) -> None:
-        """See `Ledger`."""
-        self.path(device).unlink(missing_ok=True)
+        """See `Ledger`. A file that cannot be removed is of an enrolment that nobody asks for."""
+        try:
+            self.path(device).unlink(missing_ok=True)
+        except OSError:
+            self._count("ledger writes failed")
+            _LOG.exception("the ledger file of device %s cannot be removed", device)
 
 
 def _record(document: _Document) -> Record:
     return Record(
+        generation=bytes.fromhex(document.generation),
         base=document.base,
         view_id=document.view_id,
         form=document.form,

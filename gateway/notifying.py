@@ -2,12 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.counters import Counters
-from gateway.feed import FeedSnapshot, FeedStore, NoSuchFeedError
-from gateway.notifier import pushes
+from gateway.feed import FeedSnapshot, FeedStore, NoSuchFeedError, PoisonError
+from gateway.notifier import Target, pushes, reminder
 from gateway.outbound import Outbound
 from gateway.registry import Registry
 
@@ -25,11 +25,13 @@ class Notifying:
         outbound: Outbound,
         counters: Counters,
         notification_content_bytes_max: int,
+        on_poison: Callable[[str, PoisonError], None],
     ) -> None:
         self._store = store
         self._registry = registry
         self._outbound = outbound
         self._counters = counters
+        self._on_poison = on_poison
         self._content_bytes_max = notification_content_bytes_max
         self._cursors: dict[str, int] = {}
         self._work = threading.Condition()
@@ -56,6 +58,25 @@ class Notifying:
         with self._work:
             self._committed = True
             self._work.notify()
+
+    def remind(self, device: str) -> None:
+        """Have a device sync, if it is online, although nothing changed."""
+        for feed in self._store.feeds():
+            for target in self._registry.targets(feed):
+                if target.device == device:
+                    self._remind(feed, target)
+
+    def _remind(self, feed: str, target: Target) -> None:
+        try:
+            with self._store.snapshot(feed) as snapshot:
+                push = reminder(snapshot, target)
+        except NoSuchFeedError:
+            return  # removed meanwhile
+        except PoisonError as poison:
+            self._on_poison(feed, poison)
+            return
+        if push is not None:
+            self._outbound.push(feed, push)
 
     def cursors(self) -> Mapping[str, int]:
         """How far each feed has been notified."""
@@ -101,14 +122,22 @@ class Notifying:
                 self._cursors[feed] = snapshot.head
 
     def _push(self, feed: str, snapshot: FeedSnapshot, cursor: int) -> None:
-        if targets := self._registry.targets(feed):
-            for push in pushes(
-                snapshot,
-                cursor=cursor,
-                targets=targets,
-                notification_content_bytes_max=self._content_bytes_max,
-            ):
-                self._outbound.push(feed, push)
+        targets = self._registry.targets(feed)
+        while cursor < snapshot.head:
+            try:
+                for push in pushes(
+                    snapshot,
+                    cursor=cursor,
+                    targets=targets,
+                    notification_content_bytes_max=self._content_bytes_max,
+                ):
+                    self._outbound.push(feed, push)
+            except PoisonError as poison:
+                # The others go on: to the devices it is as if this push had been lost.
+                self._on_poison(feed, poison)
+                cursor = poison.seq
+            else:
+                return
 
     def _head(self, feed: str) -> int:
         with self._store.snapshot(feed) as snapshot:

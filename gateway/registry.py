@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gateway.ledger import Record
 from gateway.notifier import Target
+from gateway.rivals import Rivals
 
 
 class Registry:
@@ -19,12 +21,21 @@ class Registry:
         self._online: dict[str, float] = {}
         self._records: dict[str, dict[str, Record]] = {}
         self._unsaved: set[str] = set()
+        self._rivals = Rivals()
 
     def recall(self, device: str, records: Mapping[str, Record]) -> None:
         """Have at hand what the ledger holds of a device."""
         with self._lock:
             # What a request told since is newer than the ledger.
             self._records[device] = {**records, **self._records.get(device, {})}
+
+    def keep_only(self, device: str, generation: bytes) -> None:
+        """Drop what is known of other enrolments of a device."""
+        with self._lock:
+            records = self._records.get(device, {})
+            if any(record.generation != generation for record in records.values()):
+                del self._records[device]
+                self._unsaved.discard(device)
 
     def came_online(self, device: str, now: float) -> None:
         """A device says that it is there."""
@@ -42,6 +53,16 @@ class Registry:
         with self._lock:
             self._records.setdefault(device, {})[feed] = record
             self._unsaved.add(device)
+
+    def asked(self, device: str, feed: str, view_id: int, *, now: float) -> bool:
+        """A replica asks; whether this is the first sign that two agents use the device's id."""
+        with self._lock:
+            return self._rivals.asked(device, feed, view_id, now=now)
+
+    def are_two(self, device: str, *, now: float) -> bool:
+        """Whether two agents use the device's id."""
+        with self._lock:
+            return self._rivals.are_two(device, now=now)
 
     def is_known(self, device: str) -> bool:
         """Whether the records of a device are at hand, so that the ledger need not be read."""
@@ -67,10 +88,25 @@ class Registry:
         """The replicas of a feed to push to: online, and known (P1)."""
         with self._lock:
             return [
-                Target(device, record.base, record.view_id, record.form)
+                Target(
+                    device,
+                    generation=record.generation,
+                    base=record.base,
+                    view_id=record.view_id,
+                    form=record.form,
+                )
                 for device in self._online
                 if (record := self._records.get(device, {}).get(feed)) is not None
             ]
+
+    def regenerate(self, device: str, generation: bytes) -> None:
+        """A device's tokens mean nothing any more; what is known of its replicas stays."""
+        with self._lock:
+            records = self._records.get(device)
+            if records is not None:
+                for feed, record in records.items():
+                    records[feed] = replace(record, generation=generation)
+                self._unsaved.add(device)
 
     def forget(self, device: str) -> None:
         """Drop a device that was removed."""
@@ -78,6 +114,7 @@ class Registry:
             self._online.pop(device, None)
             self._records.pop(device, None)
             self._unsaved.discard(device)
+            self._rivals.forget(device)
 
     def forget_feed(self, feed: str) -> None:
         """Drop the replicas of a feed that was removed."""

@@ -1,21 +1,18 @@
 """What a sync request is answered: exactly what is absent (docs/protocol.md, G1 to G5)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from gateway import view
+from gateway import inventory, view
+from gateway.answer_size import ANSWER_OVERHEAD_BYTES, Sizes
 from gateway.feed import EpochSpan, FeedSnapshot, Row
 from sync_protocol import limits, messages, tokens
 from sync_protocol.errors import ProtocolError
-from sync_protocol.messages import Answer, Change, Delta, Put, Remainder, Request, Void
+from sync_protocol.messages import Answer, Change, Collection, Delta, Remainder, Request, Void
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 
-# What a message needs beside texts, contents and the token set, when its numbers are the largest.
-_ANSWER_OVERHEAD_BYTES: Final = 256
-_CHANGE_OVERHEAD_BYTES: Final[Mapping[Format, int]] = {Format.CBOR: 72, Format.JSON: 184}
-_FLAG_OVERHEAD_BYTES: Final = 3
 # What an answer adds to the presented set: a range for the changes, and a token for each content
 # that is older than its change.
 _RANGE_BYTES: Final = 32
@@ -67,31 +64,79 @@ class Response:
 
 
 def respond(
-    request: Request, snapshot: FeedSnapshot, *, form: Format, bounds: AnswerLimits
+    request: Request,
+    snapshot: FeedSnapshot,
+    *,
+    generation: bytes,
+    form: Format,
+    bounds: AnswerLimits,
 ) -> Response:
-    """The answer to `request` from one snapshot of the feed (F2)."""
+    """The answer to `request` from one snapshot of the feed (F2).
+
+    Args:
+        request: as it came.
+        snapshot: of the feed it is about.
+        generation: of the device's enrolment.
+        form: of the request, and so of the answer.
+        bounds: see `AnswerLimits`.
+    """
     base = snapshot.head if request.base is None else request.base
-    presented = _presented(request, snapshot, base)
+    asked = min(request.answer_bytes_max, bounds.answer_bytes_max)
+    answer_bytes_max = max(asked, limits.ANSWER_BYTES_MIN)
+    if request.collection is None:
+        compared = inventory.compare(
+            request,
+            snapshot,
+            base=base,
+            generation=generation,
+            form=form,
+            answer_bytes_max=answer_bytes_max,
+        )
+        answer = Answer(v=messages.VERSION, id=request.id, inventory=compared)
+        return Response(answer, replica=None)
+    lineages = _Lineages(base, request.view_id, generation)
+    presented = _presented(request.collection, snapshot, lineages)
     match presented:
         case Void():
             answer = Answer(v=messages.VERSION, id=request.id, void=presented)
             return Response(answer, replica=None)
         case TokenSet():
-            page = _Page(request, snapshot, base=base, held=presented, form=form, bounds=bounds)
+            page = _Page(
+                request,
+                request.collection,
+                snapshot,
+                lineages=lineages,
+                held=presented,
+                form=form,
+                bounds=bounds,
+                answer_bytes_max=answer_bytes_max,
+            )
             return page.response()
         case _:
             assert_never(presented)
 
 
-def _presented(request: Request, snapshot: FeedSnapshot, base: int) -> TokenSet | Void:
+@dataclass(frozen=True, slots=True)
+class _Lineages:
+    """What of a replica goes into its lineages (P4)."""
+
+    base: int
+    view_id: int
+    generation: bytes
+
+    def of(self, epoch: bytes) -> int:
+        return view.lineage(epoch, base=self.base, view_id=self.view_id, generation=self.generation)
+
+
+def _presented(
+    collection: Collection, snapshot: FeedSnapshot, lineages: _Lineages
+) -> TokenSet | Void:
     """The token set that counts, or why none does (G1)."""
-    collection = request.collection
-    if collection is None:
-        return TokenSet()
+    base = lineages.base
     epoch = snapshot.epoch(collection.epoch)
     if epoch is None or _is_beyond(collection.asof, epoch, base):
         return Void(why="epoch" if epoch is None else "restored")
-    if collection.lineage != view.lineage(epoch.id, base=base, view_id=request.view_id):
+    if collection.lineage != lineages.of(epoch.id):
         return Void(why="lineage")
     try:
         held = TokenSet.decode(collection.tokens)
@@ -129,25 +174,27 @@ class _Page:
     def __init__(
         self,
         request: Request,
+        collection: Collection,
         snapshot: FeedSnapshot,
         *,
-        base: int,
+        lineages: _Lineages,
         held: TokenSet,
         form: Format,
         bounds: AnswerLimits,
+        answer_bytes_max: int,
     ) -> None:
         self._request = request
+        self._collection = collection
         self._snapshot = snapshot
-        self._base = base
+        self._lineages = lineages
+        self._base = lineages.base
         self._held = held
         self._form = form
+        self._sizes = Sizes(form)
         self._bounds = bounds
-        asked = min(request.answer_bytes_max, bounds.answer_bytes_max)
-        self._bytes_left = max(asked, limits.ANSWER_BYTES_MIN) - _ANSWER_OVERHEAD_BYTES
-        self._token_bytes = _RANGE_BYTES
-        if request.collection is not None:
-            self._token_bytes += len(request.collection.tokens)
-        self._bytes_left -= self._as_sent(self._token_bytes)
+        self._bytes_left = answer_bytes_max - ANSWER_OVERHEAD_BYTES
+        self._token_bytes = _RANGE_BYTES + len(collection.tokens)
+        self._bytes_left -= self._sizes.sent(self._token_bytes)
         self._added: list[_Added] = []
         self._wanted = {wanted.id: wanted.digest for wanted in request.wanted}
         self._fetched: list[tuple[int, int]] = []  # n and c of each content that is wanted
@@ -157,18 +204,14 @@ class _Page:
         remainders = tuple(self._remainders())
         epoch = self._snapshot.newest_epoch().id
         new = self._new_set(pending).newest_within(limits.TOKEN_SET_BYTES_MAX)
-        collection = self._request.collection
-        # Who presents no collection drops at its end what no answer named, so that it misses
-        # nothing of what was purged before; who presents one must have closed its holes first.
-        if pending is None or collection is None:
+        p0 = self._collection.p0
+        if pending is None:  # its holes are closed: what was purged in them is no loss
             purged = self._snapshot.purged
             p0 = tokens.compress(purged, self._base) if purged else None
-        else:
-            p0 = collection.p0
         delta = Delta(
             base=self._base,
             head=tokens.compress(self._snapshot.head, self._base),
-            lineage=view.lineage(epoch, base=self._base, view_id=self._request.view_id),
+            lineage=self._lineages.of(epoch),
             epoch=epoch,
             p0=p0,
             tokens=new.encode(),
@@ -197,8 +240,6 @@ class _Page:
     def _add_changes(self) -> int | None:
         """Add what fits; the token of the newest change that did not, or None."""
         for row in self._absent():
-            if row.deleted and self._request.collection is None:
-                continue  # it has no items to remove: what it keeps from before goes at the end
             if not self._add(row):
                 return tokens.compress(row.seq, self._base)
         return None
@@ -211,23 +252,25 @@ class _Page:
         # What is wanted comes as a remainder, from the byte held, and not with its change.
         fetched = self._wanted.get(row.id) == row.wire_digest
         with_content = not (row.deleted or c in self._held or fetched)
-        cost = self._cost(row)
+        cost = self._sizes.change(row)
         content_bytes = 0
         if with_content:
-            cost += self._as_sent(_TOKEN_BYTES)
+            cost += self._sizes.sent(_TOKEN_BYTES)
             whole = row.size <= self._bounds.inline_bytes_max
             content_bytes = row.size if whole else self._bounds.portion_bytes
-        room = self._room(cost)
+        room = self._sizes.room(self._bytes_left - cost)
         if content_bytes > room or cost > self._bytes_left:
             if self._added:
                 return False
             content_bytes = min(content_bytes, room)  # at least one change in every answer
-        cost += self._as_sent(content_bytes)
+        cost += self._sizes.sent(content_bytes)
         content = None
         if with_content:
-            content = self._snapshot.content(row.id, offset=0, bytes_max=content_bytes)
+            content = view.content(self._snapshot, row, offset=0, bytes_max=content_bytes)
         change = (
-            Change(n=n, remove=row.id) if row.deleted else Change(n=n, put=put_of(row, content))
+            Change(n=n, remove=row.id)
+            if row.deleted
+            else Change(n=n, put=view.put_of(row, content))
         )
         self._bytes_left -= cost
         self._added.append(_Added(change, row.seq, c if with_content else None, cost))
@@ -240,7 +283,11 @@ class _Page:
         """
         while len(self._added) > 1:
             with_contents = sum(added.c is not None for added in self._added)
-            share = self._token_bytes + _TOKEN_BYTES * with_contents + self._room(0)
+            share = (
+                self._token_bytes
+                + _TOKEN_BYTES * with_contents
+                + self._sizes.room(self._bytes_left)
+            )
             if len(self._new_set(pending).encode()) <= share:
                 break
             # Half of them, since coding a set is dear; the next page brings them.
@@ -250,30 +297,23 @@ class _Page:
             del self._added[kept:]
         return pending
 
-    def _cost(self, row: Row) -> int:
-        """How many bytes a change takes at most, without its content."""
-        cost = _CHANGE_OVERHEAD_BYTES[self._form] + self._text_bytes(row.id)
-        if not row.deleted:
-            cost += sum(self._text_bytes(it) for it in (row.kind, row.folder, row.media_type))
-            cost += sum(self._text_bytes(it) + _FLAG_OVERHEAD_BYTES for it in row.flags)
-        return cost
-
     def _remainders(self) -> Iterator[Remainder]:
         """The bytes after those that the device holds, of contents that are still current (G4)."""
         for wanted in self._request.wanted:
             row = self._snapshot.row(wanted.id)
             if row is None or row.deleted or row.wire_digest != wanted.digest:
                 continue
+            if row.quarantined is not None:
+                continue
             # The device fetches this content by itself, so no change needs to carry it again.
             n, c = (tokens.compress(seq, self._base) for seq in (row.seq, row.c))
             self._fetched.append((n, c))
-            cost = _CHANGE_OVERHEAD_BYTES[self._form] + self._text_bytes(row.id)
-            cost += self._as_sent(_TOKEN_BYTES)
-            room = self._room(cost)
+            cost = self._sizes.head(row.id) + self._sizes.sent(_TOKEN_BYTES)
+            room = self._sizes.room(self._bytes_left - cost)
             if room < _REMAINDER_BYTES_MIN or wanted.offset >= row.size:
                 continue
-            content = self._snapshot.content(row.id, offset=wanted.offset, bytes_max=room)
-            self._bytes_left -= cost + self._as_sent(len(content))
+            content = view.content(self._snapshot, row, offset=wanted.offset, bytes_max=room)
+            self._bytes_left -= cost + self._sizes.sent(len(content))
             yield Remainder(id=row.id, digest=wanted.digest, offset=wanted.offset, content=content)
 
     def _new_set(self, pending: int | None) -> TokenSet:
@@ -292,20 +332,6 @@ class _Page:
             c for n, c in self._fetched if c != n or pending is None or n > pending
         )
 
-    def _room(self, cost: int) -> int:
-        """How many bytes of content fit beside `cost`."""
-        left = max(0, self._bytes_left - cost)
-        return left if self._form is Format.CBOR else left // 4 * 3
-
-    def _as_sent(self, size_bytes: int) -> int:
-        """What that many bytes take on the wire: JSON has them in base64."""
-        return size_bytes if self._form is Format.CBOR else -(-size_bytes // 3) * 4
-
-    def _text_bytes(self, text: str) -> int:
-        """What a text takes on the wire: JSON escapes two of the characters that it may have."""
-        escapes = 0 if self._form is Format.CBOR else text.count('"') + text.count("\\")
-        return len(text.encode()) + escapes
-
 
 def _joined(holes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Spans that cover all `holes`, newest first, and little besides."""
@@ -319,18 +345,3 @@ def _joined(holes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         span = (first, last)
     if span is not None:
         yield span
-
-
-def put_of(row: Row, content: bytes | None) -> Put:
-    """A live row as a message says it."""
-    return Put(
-        id=row.id,
-        kind=row.kind,
-        folder=row.folder,
-        flags=row.flags,
-        date=row.date,
-        digest=row.wire_digest,
-        size=row.size,
-        media_type=row.media_type,
-        content=content,
-    )

@@ -7,13 +7,14 @@ from typing import Final
 
 from gateway.counters import Counters
 from gateway.device import Device
-from gateway.feed import NoSuchFeedError
+from gateway.feed import NoSuchFeedError, PoisonError
 from gateway.feed_sqlite import SqliteStore
 from gateway.inbox import Inbox, WaitingRequest, WaitingStatus
 from gateway.ledger import Ledger, Record
 from gateway.outbound import Outbound
 from gateway.registry import Registry
 from gateway.responder import AnswerLimits, Response, respond
+from gateway.rivals import WARNING
 from sync_protocol import limits, messages, topics, wire
 from sync_protocol.errors import ProtocolError
 from sync_protocol.messages import Answer, Refused
@@ -22,6 +23,12 @@ from sync_protocol.topics import Channel, ReplicaTopic, StatusTopic, Topics
 from sync_protocol.wire import Format
 
 _LOG: Final = logging.getLogger(__name__)
+
+# A device whose answer was spoiled by one item asks again so soon, and finds it held back then.
+POISON_RETRY_S: Final = 1
+_HELD_BACK: Final = ProtocolError(
+    "poison", "an item cannot be sent, and will be held back; ask again"
+)
 
 
 class Responding:
@@ -38,6 +45,7 @@ class Responding:
         bounds: AnswerLimits,
         counters: Counters,
         unix_time: Callable[[], float],
+        on_poison: Callable[[str, PoisonError], None],
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -47,6 +55,7 @@ class Responding:
         self._bounds = bounds
         self._counters = counters
         self._unix_time = unix_time
+        self._on_poison = on_poison
         self._inbox = Inbox()
         self._thread = threading.Thread(target=self._run, name="responder", daemon=True)
 
@@ -120,6 +129,7 @@ class Responding:
 
     def _recall(self, enrolled: Device) -> None:
         """Have a device's records at hand: those of its other feeds are saved with each one."""
+        self._registry.keep_only(enrolled.id, enrolled.generation)
         if not self._registry.is_known(enrolled.id):
             records = self._ledger.load(enrolled.id, enrolled.generation)
             self._registry.recall(enrolled.id, records)
@@ -135,6 +145,9 @@ class Responding:
             self._counters.count(f"requests refused: {error.reason}")
             _LOG.info("a request of %s for %s was refused: %s", device, feed, error)
             response = _refusal(payload, error)
+        except PoisonError as poison:
+            self._on_poison(feed, poison)
+            response = _refusal(payload, _HELD_BACK, retry_after_s=POISON_RETRY_S)
         except Exception:
             self._counters.count("errors in a handler")
             _LOG.exception("a request of %s for %s could not be answered", device, feed)
@@ -152,14 +165,24 @@ class Responding:
             raise ProtocolError("device", f"device {device!r} is not enrolled here")
         if feed not in enrolled.feeds:
             raise ProtocolError("feed", f"device {device!r} may not hold a feed {feed!r}")
+        if self._registry.asked(device, feed, request.view_id, now=self._unix_time()):
+            self._counters.count("device ids found with two agents")
+            _LOG.warning("device %s: %s", device, WARNING)
         try:
             with self._store.snapshot(feed) as snapshot:
-                response = respond(request, snapshot, form=form, bounds=self._bounds)
+                response = respond(
+                    request,
+                    snapshot,
+                    generation=enrolled.generation,
+                    form=form,
+                    bounds=self._bounds,
+                )
         except NoSuchFeedError as error:
             raise ProtocolError("feed", str(error)) from error
         if response.replica is not None:
             known = response.replica
             record = Record(
+                generation=enrolled.generation,
                 base=known.base,
                 view_id=known.view_id,
                 form=known.form,
@@ -173,13 +196,16 @@ class Responding:
         return response
 
 
-def _refusal(payload: bytes, error: ProtocolError) -> Response | None:
+def _refusal(
+    payload: bytes, error: ProtocolError, *, retry_after_s: int | None = None
+) -> Response | None:
     _, request_id = messages.envelope(payload)
     if request_id is None:
         return None
     refused = Refused(
         reason=error.reason[: limits.REASON_CHARS_MAX],
         message=str(error)[: limits.MESSAGE_CHARS_MAX],
+        retry_after_s=retry_after_s,
         versions=(messages.VERSION,) if error.reason == "version" else (),
     )
     return Response(Answer(v=messages.VERSION, id=request_id, refused=refused), replica=None)

@@ -14,9 +14,9 @@ from gateway.api import create_app
 from gateway.api_server import HOST, ApiServer, ApiServerError
 from gateway.data_dir import API_FILE, DataDirError, locked, write_private
 from gateway.embedded_broker import BrokerError, EmbeddedBroker
-from gateway.feed import FeedError
+from gateway.feed import FeedError, StorageError
 from gateway.outbound import Outbound
-from gateway.service import Account, Service, StorageError
+from gateway.service import Account, Service
 from gateway.settings import Settings
 from sync_protocol import limits
 from sync_protocol.names import GATEWAY

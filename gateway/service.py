@@ -6,21 +6,36 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, TypeVar
 
 from gateway import device as devices
+from gateway import view
+from gateway.backup import back_up
+from gateway.backup_sqlite import BackupError, Contents
 from gateway.counters import Counters
 from gateway.device import Device, NoSuchDeviceError
-from gateway.feed import FeedError, FeedSnapshot, Mutation, NoSuchFeedError, NoSuchItemError, Row
+from gateway.feed import (
+    FeedError,
+    FeedSnapshot,
+    Mutation,
+    NoSuchFeedError,
+    NoSuchItemError,
+    PoisonError,
+    Row,
+    StorageError,
+)
 from gateway.feed_sqlite import SqliteStore, SqliteTransaction
 from gateway.ledger import Record
 from gateway.ledger_tinydb import TinyDbLedger
 from gateway.mqtt import BrokerLink
 from gateway.notifying import Notifying
 from gateway.outbound import Outbound
+from gateway.quarantine import Suspects
 from gateway.registry import Registry
 from gateway.responder import AnswerLimits
 from gateway.responding import Responding
+from gateway.rivals import WARNING
 from gateway.settings import Settings
 from gateway.writer import Writer, WriterClosedError
 from sync_protocol import names, tokens
@@ -33,10 +48,6 @@ LEDGER_DIR: Final = "ledger"
 _SECONDS_A_DAY: Final = 86_400
 
 T = TypeVar("T")
-
-
-class StorageError(RuntimeError):
-    """The disk refused a change: nothing was changed. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +70,15 @@ class ReplicaInfo:
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
-    """A device, for people. `behind` of a replica counts changes its last sync did not cover."""
+    """A device, for people. `behind` of a replica counts changes its last sync did not cover.
+
+    `warning` says what is wrong with it, and how to mend that.
+    """
 
     id: str
     online: bool
     replicas: tuple[ReplicaInfo, ...]
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +139,10 @@ class Service:
         self._notifying: Notifying | None = None
         self._responding: Responding | None = None
         self._storage_problem: str | None = None
+        self._suspects = Suspects()
+        self._suspecting = threading.Lock()
         self._closing = threading.Event()
+        self._backing_up = threading.Lock()
         self._housekeeper = threading.Thread(
             target=self._keep_house, name="housekeeper", daemon=True
         )
@@ -151,6 +169,7 @@ class Service:
             outbound=outbound,
             counters=self.counters,
             notification_content_bytes_max=self.settings.notification_content_bytes_max,
+            on_poison=self._poisoned,
         )
         self._responding = Responding(
             store=self._store,
@@ -161,6 +180,7 @@ class Service:
             bounds=AnswerLimits(answer_bytes_max=self.settings.answer_bytes_max),
             counters=self.counters,
             unix_time=self._unix_time,
+            on_poison=self._poisoned,
         )
         self._notifying.start()
         self._responding.start()
@@ -185,7 +205,9 @@ class Service:
         try:
             self._save_ledger()
         finally:
-            self._store.close()
+            # A backup that went on would, at its end, take away the journal of the next gateway.
+            with self._backing_up:
+                self._store.close()
 
     # Feeds and items
 
@@ -250,12 +272,43 @@ class Service:
         """A live item with its content. NoSuchFeedError, NoSuchItemError."""
         with self._store.snapshot(feed) as snapshot:
             row = _live(snapshot, feed, item_id)
-            return row, snapshot.content(item_id, offset=0, bytes_max=row.size)
+            return row, view.content(snapshot, row, offset=0, bytes_max=row.size)
 
     def items(self, feed: str, *, after: str | None, limit: int) -> Sequence[Row]:
         """Up to `limit` live items in order of id, after the id `after`. NoSuchFeedError."""
         with self._store.snapshot(feed) as snapshot:
             return snapshot.items(after=after, limit=limit)
+
+    # Quarantine
+
+    def quarantined(self, feed: str) -> Sequence[Row]:
+        """The items of a feed that are held back from devices. NoSuchFeedError."""
+        with self._store.snapshot(feed) as snapshot:
+            return snapshot.quarantined()
+
+    def retry(self, feed: str, item_id: str) -> Row:
+        """Let an item out of quarantine; it goes back in if it still breaks. FeedError."""
+        now = int(self._unix_time())
+        return self._write(lambda transaction: transaction.retry(feed, item_id, now=now))
+
+    def _poisoned(self, feed: str, poison: PoisonError) -> None:
+        """An item broke an answer or a push: after some tries it is held back."""
+        self.counters.count("times an item broke something")
+        with self._suspecting:
+            if not self._suspects.again(feed, poison):
+                return
+        try:
+            held_back = self._write(
+                lambda transaction: transaction.quarantine(
+                    feed, poison.item_id, seq=poison.seq, why=poison.why
+                )
+            )
+        except (FeedError, StorageError, WriterClosedError):
+            _LOG.exception("an item of feed %s could not be held back", feed)
+            return
+        if held_back:
+            self.counters.count("items quarantined")
+            _LOG.error("feed %s: %s; it is held back: 'gateway quarantine list'", feed, poison)
 
     # Devices
 
@@ -286,6 +339,17 @@ class Service:
         if self.on_device_removed is not None:
             self.on_device_removed(device_id)
 
+    def resync_device(self, device_id: str) -> None:
+        """Have a device compare all that it holds with its feeds. NoSuchDeviceError.
+
+        One that is offline does so when it is back. Content that it holds is not sent again.
+        """
+        generation = os.urandom(devices.GENERATION_BYTES)
+        self._write(lambda transaction: transaction.set_generation(device_id, generation))
+        self._registry.regenerate(device_id, generation)
+        if self._notifying is not None:
+            self._notifying.remind(device_id)
+
     def devices(self) -> Sequence[DeviceInfo]:
         """All devices, sorted by id."""
         return [self._info(enrolled) for enrolled in self._store.devices()]
@@ -312,7 +376,13 @@ class Service:
         for feed in enrolled.feeds:
             record = self._registry.record(enrolled.id, feed) or records.get(feed)
             replicas.append(self._replica_info(feed, record))
-        return DeviceInfo(enrolled.id, self._registry.is_online(enrolled.id), tuple(replicas))
+        are_two = self._registry.are_two(enrolled.id, now=self._unix_time())
+        return DeviceInfo(
+            enrolled.id,
+            self._registry.is_online(enrolled.id),
+            tuple(replicas),
+            warning=WARNING if are_two else None,
+        )
 
     def _replica_info(self, feed: str, record: Record | None) -> ReplicaInfo:
         if record is None:
@@ -336,6 +406,15 @@ class Service:
 
     # The whole
 
+    def back_up(self, directory: Path) -> Contents:
+        """Save the state in `directory` while the work goes on. BackupError."""
+        if not self._backing_up.acquire(blocking=False):
+            raise BackupError("a backup is being made already: wait until it is done")
+        try:
+            return back_up(self.settings.data_dir / STORE_FILE, directory)
+        finally:
+            self._backing_up.release()
+
     def problems(self) -> Sequence[str]:
         """What keeps the gateway from its work now, in words; empty when all is well."""
         problems = []
@@ -343,6 +422,16 @@ class Service:
             problems.append(self._broker_state())
         if self._storage_problem is not None:
             problems.append(self._storage_problem)
+        try:
+            quarantined = self._store.quarantined_count()
+        except StorageError as error:
+            problems.append(str(error))
+        else:
+            if quarantined:
+                problems.append(
+                    f"items held back from devices because they break something: {quarantined};"
+                    " 'gateway quarantine list' shows them"
+                )
         return problems
 
     def status(self) -> Mapping[str, object]:
@@ -409,7 +498,12 @@ class Service:
             try:
                 enrolled = self._store.device(device_id)
                 if enrolled is not None:
-                    self._ledger.save(device_id, enrolled.generation, records)
+                    now_enrolled = {
+                        feed: record
+                        for feed, record in records.items()
+                        if record.generation == enrolled.generation
+                    }
+                    self._ledger.save(device_id, enrolled.generation, now_enrolled)
             except Exception:
                 # Nothing is lost: the next request tells it all again.
                 self.counters.count("ledger writes failed")

@@ -1,19 +1,27 @@
 """What of a feed a replica wants, and what that makes of the feed's changes."""
 
+import hashlib
 from typing import Final
 
-from gateway.feed import FeedSnapshot
+from pydantic import ValidationError
+
+from gateway.feed import FeedSnapshot, PoisonError, Row
 from sync_protocol import tokens
+from sync_protocol.messages import Put
 
 # The version of the code that renders contents: part of the lineage (P4), because new bytes for
 # old content are a change that no seq tells of. `native` bytes never change.
 NATIVE_RENDERER_VERSION: Final = 1
 
 
-def lineage(epoch: bytes, *, base: int, view_id: int) -> int:
+def lineage(epoch: bytes, *, base: int, view_id: int, generation: bytes) -> int:
     """The lineage of a replica whose view wants the whole feed in its native form (P4)."""
     return tokens.lineage(
-        epoch, base=base, view_id=view_id, renderer_version=NATIVE_RENDERER_VERSION
+        epoch,
+        base=base,
+        view_id=view_id,
+        renderer_version=NATIVE_RENDERER_VERSION,
+        generation=generation,
     )
 
 
@@ -28,3 +36,46 @@ def previous(snapshot: FeedSnapshot, seq: int) -> int | None:
     if not snapshot.purged:
         return newest
     return min(max(newest or 0, snapshot.purged), seq - 1) or None
+
+
+def content(snapshot: FeedSnapshot, row: Row, *, offset: int, bytes_max: int) -> bytes:
+    """Up to `bytes_max` bytes of a live item's content from `offset` on.
+
+    Who reads its end has it checked against its digest, so that no damage passes for the whole.
+
+    Raises:
+        PoisonError: the bytes are missing, or are others than were put.
+    """
+    found = snapshot.content(row.id, offset=offset, bytes_max=bytes_max)
+    if len(found) != min(bytes_max, max(0, row.size - offset)):
+        raise PoisonError(row.id, row.seq, "has lost its content: put it again")
+    if found and offset + len(found) == row.size:
+        whole = snapshot.content(row.id, offset=0, bytes_max=row.size) if offset else found
+        if hashlib.sha256(whole).digest() != row.digest:
+            raise PoisonError(row.id, row.seq, "has a damaged content: put it again")
+    return found
+
+
+def put_of(row: Row, content: bytes | None) -> Put:
+    """A live row as a message says it. PoisonError if none can."""
+    try:
+        return _put_of(row, content)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors(include_url=False)[0]["loc"])
+        raise PoisonError(
+            row.id, row.seq, f"has a {where or 'value'} that no message can carry: put it again"
+        ) from None
+
+
+def _put_of(row: Row, content: bytes | None) -> Put:
+    return Put(
+        id=row.id,
+        kind=row.kind,
+        folder=row.folder,
+        flags=row.flags,
+        date=row.date,
+        digest=row.wire_digest,
+        size=row.size,
+        media_type=row.media_type,
+        content=content,
+    )

@@ -1,5 +1,6 @@
-"""Every message of notify, request and response (docs/protocol.md, M1 to M9)."""
+"""Every message of notify, request and response (docs/protocol.md, M1 to M11)."""
 
+from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
 
 from annotated_types import Ge, Le, Len, MaxLen
@@ -8,6 +9,15 @@ from pydantic import model_validator
 from sync_protocol import limits, wire
 from sync_protocol.digests import Digest
 from sync_protocol.errors import ProtocolError
+from sync_protocol.inventory import (
+    DIGITS,
+    ENTRY_BYTES,
+    FINGERPRINT_BYTES,
+    ID_HASH_BYTES,
+    PREFIX_DIGITS_MAX,
+    Prefix,
+    unpack,
+)
 from sync_protocol.names import Flags, Folder, ItemId, Kind, MediaType
 from sync_protocol.tokens import EpochId, Integer, Natural, Word32
 from sync_protocol.wire import Format, Key, Message
@@ -118,10 +128,46 @@ class Wanted(Message):
     offset: Annotated[Natural, Key(3)] = 0
 
 
-class Request(Message):
-    """A device asks what it lacks (M6, Q2). Without a collection it lacks everything.
+class Range(Message):
+    """What a device holds of one range of id hashes (M10, Q3): exactly one of the two is there.
 
-    The place of an inventory (Q3) and of edits (E1) is kept: keys 7 and 8.
+    `fingerprints` is that of the range, or those of its sixteen parts; `entries` is (id hash, etag)
+    of each item, ascending.
+    """
+
+    prefix: Annotated[Prefix, Key(1)] = ""
+    fingerprints: Annotated[bytes | None, Key(2)] = None
+    entries: Annotated[bytes | None, Key(3)] = None
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        if (self.fingerprints is None) == (self.entries is None):
+            raise ValueError("exactly one of fingerprints and entries must be there")
+        if self.fingerprints is not None and len(self.fingerprints) not in {
+            FINGERPRINT_BYTES,
+            FINGERPRINT_BYTES * len(DIGITS),
+        }:
+            raise ValueError(f"fingerprints are 1 or {len(DIGITS)}")
+        if (
+            len(self.prefix) == PREFIX_DIGITS_MAX
+            and len(self.fingerprints or b"") > FINGERPRINT_BYTES
+        ):
+            raise ValueError("a range of all digits has no parts")
+        if self.entries is not None:
+            if len(self.entries) % ENTRY_BYTES:
+                raise ValueError(f"an entry has {ENTRY_BYTES} bytes")
+            hashes = [id_hash for id_hash, _ in unpack(self.entries)]
+            if hashes != sorted(hashes) or not all(
+                id_hash.hex().startswith(self.prefix) for id_hash in (*hashes[:1], *hashes[-1:])
+            ):
+                raise ValueError("entries are ascending, and of this range")
+        return self
+
+
+class Request(Message):
+    """A device asks what it lacks (M6, Q2): by its collection, or by an inventory (Q3).
+
+    Key 8 is kept for edits.
     """
 
     v: Annotated[Version, Key(0)]
@@ -131,11 +177,17 @@ class Request(Message):
     answer_bytes_max: Annotated[Natural, Key(4)] = limits.ANSWER_BYTES_DEFAULT
     collection: Annotated[Collection | None, Key(5)] = None
     wanted: Annotated[tuple[Wanted, ...], MaxLen(limits.REQUEST_WANTED_MAX), Key(6)] = ()
+    inventory: Annotated[tuple[Range, ...], MaxLen(limits.INVENTORY_RANGES_MAX), Key(7)] = ()
 
     @model_validator(mode="after")
     def _based(self) -> Self:
+        if (self.collection is None) == (not self.inventory):
+            raise ValueError("exactly one of collection and inventory must be there")
         if self.collection is not None and self.base is None:
             raise ValueError("a collection needs the base that its tokens count from")
+        prefixes = sorted(it.prefix for it in self.inventory)
+        if any(after.startswith(before) for before, after in pairwise(prefixes)):
+            raise ValueError("the ranges of an inventory do not overlap")
         return self
 
 
@@ -162,8 +214,39 @@ class Delta(Message):
     more: Annotated[bool, Key(9)] = False
 
 
+class Compared(Message):
+    """What an inventory came to, for the first ranges of the request (M11, G6).
+
+    Attributes:
+        missing: `n` and `c` of the changes whose content the device lacks.
+        puts: items whose content it has, and which differ in something else.
+        drops: id hashes of what is no longer in the feed, one behind the other.
+        answered: how many ranges of the request this is about.
+        split: the ranges to present next instead of those of them that do not fit.
+    """
+
+    base: Annotated[Natural, Key(1)]
+    head: Annotated[Integer, Key(2)]
+    lineage: Annotated[Word32, Key(3)]
+    epoch: Annotated[EpochId, Key(4)]
+    p0: Annotated[Integer | None, Key(5)] = None
+    missing: Annotated[SetBytes, Key(6)] = b""
+    puts: Annotated[tuple[Put, ...], MaxLen(limits.ANSWER_CHANGES_MAX), Key(7)] = ()
+    drops: Annotated[Portion, Key(8)] = b""
+    answered: Annotated[Natural, Key(9)]
+    split: Annotated[
+        tuple[Prefix, ...], MaxLen(limits.INVENTORY_RANGES_MAX * len(DIGITS)), Key(10)
+    ] = ()
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        if len(self.drops) % ID_HASH_BYTES:
+            raise ValueError(f"an id hash has {ID_HASH_BYTES} bytes")
+        return self
+
+
 class Void(Message):
-    """The presented collection means nothing any more (G1): begin anew without one."""
+    """The presented collection means nothing any more (G1): take an inventory (A3)."""
 
     why: Annotated[Literal["epoch", "restored", "purged", "lineage", "tokens"], Key(1)]
 
@@ -178,18 +261,20 @@ class Refused(Message):
 
 
 class Answer(Message):
-    """What a request gets (M9): exactly one of `delta`, `void` and `refused`."""
+    """What a request gets (M9): exactly one of `delta`, `void`, `refused` and `inventory`."""
 
     v: Annotated[Version, Key(0)]
     id: Annotated[RequestId, Key(1)]
     delta: Annotated[Delta | None, Key(2)] = None
     void: Annotated[Void | None, Key(3)] = None
     refused: Annotated[Refused | None, Key(4)] = None
+    inventory: Annotated[Compared | None, Key(5)] = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if [self.delta, self.void, self.refused].count(None) != 2:  # noqa: PLR2004 - two of three
-            raise ValueError("exactly one of delta, void and refused must be there")
+        kinds = [self.delta, self.void, self.refused, self.inventory]
+        if kinds.count(None) != len(kinds) - 1:
+            raise ValueError("exactly one of delta, void, refused and inventory must be there")
         return self
 
 

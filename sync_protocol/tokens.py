@@ -35,7 +35,17 @@ def oldest(base: int) -> int:
     return compress(1, base)
 
 
-def lineage(epoch: bytes, *, base: int, view_id: int, renderer_version: int) -> int:
-    """32 bits that name what a token means (P4): pushes of another lineage mean nothing."""
-    packed = struct.pack(">8sqII", epoch, base, view_id, renderer_version)
+def lineage(
+    epoch: bytes, *, base: int, view_id: int, renderer_version: int, generation: bytes
+) -> int:
+    """32 bits that name what a token means (P4): pushes of another lineage mean nothing.
+
+    Args:
+        epoch: id of an epoch of the feed.
+        base: of the replica.
+        view_id: of the replica.
+        renderer_version: of the code that makes contents of this representation.
+        generation: of the device's enrolment, so that tokens end with it.
+    """
+    packed = struct.pack(">8sqII8s", epoch, base, view_id, renderer_version, generation)
     return int.from_bytes(hashlib.sha256(packed).digest()[:4], "big")

@@ -10,7 +10,18 @@ from typing import Final, cast
 import typer
 
 from gateway.api_errors import ApiError, NoAnswerError, NoGatewayError
-from gateway.cli import demo, devices, export, feeds, import_command, items, run, status
+from gateway.cli import (
+    backup,
+    demo,
+    devices,
+    export,
+    feeds,
+    import_command,
+    items,
+    quarantine,
+    run,
+    status,
+)
 from gateway.cli.common import EXIT_CODES, EXIT_FAILED, EXIT_NO_GATEWAY, EXIT_USAGE, CommandError
 
 # The class of all wrong usage is private in typer, and this one of its subclasses is not.
@@ -32,7 +43,10 @@ app.command("put")(items.put)
 app.command("delete")(items.delete)
 app.command("items")(items.items)
 app.add_typer(devices.app, name="device")
+app.add_typer(quarantine.app, name="quarantine")
 app.command("status")(status.status)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("demo")(demo.demo)
 
 

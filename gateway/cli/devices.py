@@ -77,6 +77,9 @@ def list_(*, data: DataDir = None, as_json: AsJson = False) -> None:
                 for device in devices
             ]
         )
+        for device in devices:
+            if device.warning is not None:
+                typer.echo(f"Warning: {device.id}: {device.warning}.")
 
 
 @app.command("show")
@@ -88,6 +91,8 @@ def show(device: DeviceArgument, *, data: DataDir = None, as_json: AsJson = Fals
         common.show_json(found.model_dump())
         return
     typer.echo(f"{found.id} is {'online' if found.online else 'offline'}.")
+    if found.warning is not None:
+        typer.echo(f"Warning: {found.warning}.")
     if not found.replicas:
         typer.echo("Its feeds were removed. Remove it, and add it again with others.")
         return
@@ -102,6 +107,19 @@ def show(device: DeviceArgument, *, data: DataDir = None, as_json: AsJson = Fals
         ],
         right=["changes since"],
     )
+
+
+@app.command("resync")
+def resync(device: DeviceArgument, data: DataDir = None) -> None:
+    """Have a device compare all that it holds with its feeds.
+
+    It does so at once if it is online, and else when it is back. What it holds is not sent again.
+    """
+    with common.client(data) as client:
+        client.resync_device(device)
+        online = client.device(device).online
+    when = "now" if online else "when it is back online"
+    typer.echo(f"The device {device} compares all that it holds with its feeds {when}.")
 
 
 @app.command("remove")

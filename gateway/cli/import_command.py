@@ -1,11 +1,12 @@
 """``gateway import``: items from files and folders."""
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,7 +14,9 @@ from gateway.cli import common
 from gateway.cli.common import EXIT_FAILED, AsJson, DataDir, FeedArgument
 
 if TYPE_CHECKING:
-    from gateway.cli.importer import FileReport, Importer
+    from gateway.cli.importer import FileReport
+
+_DELETES_SHARE_DEFAULT: Final = 0.2
 
 
 @dataclass(slots=True)
@@ -28,6 +31,7 @@ class Summary:
     left: int = 0
     deleted: int | None = None
     mirror_held: str | None = None
+    deletes_held: int = 0
     missing: list[str] = field(default_factory=list)
     without_items: list[str] = field(default_factory=list)
     reports: list[dict[str, object]] = field(default_factory=list)
@@ -62,10 +66,19 @@ def import_files(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Delete what the feed holds and PATH... does not.")
     ] = False,
-    yes: Annotated[
+    deletes_share_max: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Share of the feed that --mirror deletes unasked; 10 items it always may.",
+        ),
+    ] = _DELETES_SHARE_DEFAULT,
+    confirm_deletes: Annotated[
         bool,
         typer.Option(
-            "--yes", help="Let --mirror delete even most of the feed, or beside damaged files."
+            "--confirm-deletes", help="Let --mirror delete more, or beside damaged files."
         ),
     ] = False,
     verbose: Annotated[
@@ -81,9 +94,10 @@ def import_files(
     PATH that gives no item is an error.
 
     An item's folder is the path of its file below PATH: import from the same root each time, or
-    items move. With --mirror, nothing is deleted if a file is damaged or cannot be read.
+    items move. With --mirror, nothing is deleted if a file is damaged or cannot be read, if there
+    is no item at all, or if much would go: the command that deletes all the same is told.
     """
-    from gateway.cli.importer import Importer  # noqa: PLC0415 - heavy
+    from gateway.cli.importer import Importer, MirrorHeldError  # noqa: PLC0415 - heavy
     from gateway.importing.sources import shown_path  # noqa: PLC0415 - heavy
 
     summary = Summary(
@@ -114,7 +128,15 @@ def import_files(
                 if interrupted and not as_json:
                     say(f"Not finished; {summary.text()}. The same import again goes on.")
         if mirror:
-            _mirror(importer, summary, confirmed=yes)
+            try:
+                summary.deleted = importer.mirror(
+                    deletes_share_max=deletes_share_max, confirmed=confirm_deletes
+                )
+            except MirrorHeldError as error:
+                summary.deletes_held = error.deletes
+                summary.mirror_held = str(error)
+                if error.can_be_confirmed:
+                    summary.mirror_held += f". To delete them: {_confirming(feed, paths, data)}"
     _show(summary, as_json=as_json)
     failed = summary.missing or summary.without_items or summary.mirror_held
     return EXIT_FAILED if failed else 0
@@ -137,13 +159,11 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _mirror(importer: "Importer", summary: Summary, *, confirmed: bool) -> None:
-    from gateway.cli.importer import MirrorHeldError  # noqa: PLC0415 - heavy
-
-    try:
-        summary.deleted = importer.mirror(confirmed=confirmed)
-    except MirrorHeldError as error:
-        summary.mirror_held = str(error)
+def _confirming(feed: str, paths: Sequence[Path], data: Path | None) -> str:
+    """The same command again, which deletes what was held back."""
+    named = " ".join(shlex.quote(str(path)) for path in paths)
+    option = common.data_option(data)
+    return f"gateway import {feed} {named} --mirror --confirm-deletes{option}"
 
 
 def _show(summary: Summary, *, as_json: bool) -> None:

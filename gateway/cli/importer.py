@@ -17,9 +17,8 @@ BATCH_ITEMS_MAX: Final = 500
 BATCH_BYTES_MAX: Final = 4 * limits.MIB
 # Reasons that are kept of one file; beyond it they are counted.
 LEFT_KEPT_MAX: Final = 20
-# A mirror that would delete more than this many items and share of the feed asks first.
-MIRROR_DELETES_UNASKED: Final = 100
-MIRROR_SHARE_UNASKED: Final = 0.5
+# A mirror that would delete more than this many items, and than a share of the feed, asks first.
+MIRROR_DELETES_UNASKED: Final = 10
 
 
 @dataclass(slots=True)
@@ -54,7 +53,17 @@ class FileReport:
 
 
 class MirrorHeldError(Exception):
-    """Nothing was deleted; the message says why."""
+    """Nothing was deleted; the message says why.
+
+    Attributes:
+        deletes: how many items would have been.
+        can_be_confirmed: whether they are if the user says so.
+    """
+
+    def __init__(self, message: str, *, deletes: int, can_be_confirmed: bool = True) -> None:
+        super().__init__(message)
+        self.deletes = deletes
+        self.can_be_confirmed = can_be_confirmed
 
 
 class Importer:
@@ -156,37 +165,41 @@ class Importer:
         while self._open and self._open[0].read and not self._open[0].waiting:
             yield self._open.popleft()
 
-    def mirror(self, *, confirmed: bool) -> int:
+    def mirror(self, *, deletes_share_max: float, confirmed: bool) -> int:
         """Delete what `run` did not find; how many items that were.
 
         Args:
+            deletes_share_max: of the items of the feed; to delete more looks like a mistake.
             confirmed: delete even what looks like a mistake.
 
         Raises:
             MirrorHeldError: something was not read; or, unless `confirmed`, something is damaged,
-                or too much would go.
+                or nothing at all was found, or too much would go.
         """
-        if unread := self.missing.get(Missing.UNREAD):
-            raise MirrorHeldError(
-                f"{unread.where} could not be read, and its items would go: {unread.reason}"
-            )
         held = stale = 0
         for item in self._client.items(self._feed):
             held += 1
             stale += item.id not in self._ids
-        damaged = self.missing.get(Missing.DAMAGED)
-        if stale and damaged and not confirmed:
+        would_go = f"{stale:,} of {held:,} items would go"
+        if unread := self.missing.get(Missing.UNREAD):
             raise MirrorHeldError(
-                f"{stale:,} of {held:,} items would go, and some may be in {damaged.where}, which"
-                f" is damaged ({damaged.reason}): --yes deletes them all the same"
+                f"{would_go}, and {unread.where} could not be read: {unread.reason}",
+                deletes=stale,
+                can_be_confirmed=False,
             )
-        much = stale > max(MIRROR_DELETES_UNASKED, held * MIRROR_SHARE_UNASKED)
-        if stale and not confirmed and (much or not len(self._ids)):
-            raise MirrorHeldError(
-                f"{stale:,} of {held:,} items would go, which looks like a mistake: --yes deletes"
-                " them"
-            )
-        return self._delete_stale() if stale else 0
+        if not stale:
+            return 0
+        if not confirmed:
+            if damaged := self.missing.get(Missing.DAMAGED):
+                raise MirrorHeldError(
+                    f"{would_go}, and some may be in {damaged.where}, which is damaged"
+                    f" ({damaged.reason})",
+                    deletes=stale,
+                )
+            much = stale > max(MIRROR_DELETES_UNASKED, held * deletes_share_max)
+            if much or not len(self._ids):
+                raise MirrorHeldError(f"{would_go}, which looks like a mistake", deletes=stale)
+        return self._delete_stale()
 
     def _delete_stale(self) -> int:
         deleted = 0

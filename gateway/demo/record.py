@@ -137,7 +137,11 @@ class DeviceRecord:
         del feed
         with self._lock:
             self.figures.bytes_responses += len(payload)
-            if result.fate is not AnswerFate.TAKEN or answer.delta is None:
+            if result.fate is not AnswerFate.TAKEN:
+                return
+            if answer.inventory is not None:
+                self._base = answer.inventory.base  # pushes are taken from its end on
+            if answer.delta is None:
                 return
             self._base = answer.delta.base
             made = self._made[answer.id]

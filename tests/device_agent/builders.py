@@ -3,8 +3,18 @@
 import hashlib
 from collections.abc import Iterable
 
-from sync_protocol import messages
-from sync_protocol.messages import Answer, Change, Delta, Notification, Put, Refused, Remainder
+from sync_protocol import inventory, messages
+from sync_protocol.messages import (
+    Answer,
+    Change,
+    Compared,
+    Delta,
+    Notification,
+    Put,
+    Refused,
+    Remainder,
+    Request,
+)
 from sync_protocol.token_set import TokenSet
 
 EPOCH = b"epoch001"
@@ -96,6 +106,47 @@ def delta(
             more=more,
         ),
     )
+
+
+def compared(
+    request_id: bytes,
+    *,
+    head: int,
+    missing: Iterable[int] = (),
+    puts: Iterable[Put] = (),
+    drops: Iterable[str] = (),
+    answered: int = 1,
+    split: Iterable[str] = (),
+    epoch: bytes = EPOCH,
+    lineage: int = LINEAGE,
+    p0: int | None = None,
+    base: int = BASE,
+) -> Answer:
+    """An inventory's answer; all is equal unless it is said; `drops` are item ids."""
+    return Answer(
+        v=1,
+        id=request_id,
+        inventory=Compared(
+            base=base,
+            head=head,
+            lineage=lineage,
+            epoch=epoch,
+            p0=p0,
+            missing=TokenSet.of(missing).encode(),
+            puts=tuple(puts),
+            drops=b"".join(inventory.id_hash(item_id) for item_id in drops),
+            answered=answered,
+            split=tuple(split),
+        ),
+    )
+
+
+def served(request: Request, *, head: int, changes: Iterable[Change] = ()) -> Answer:
+    """What a gateway says whose feed is at `head`: an inventory first, and then `changes`."""
+    changes = tuple(changes)
+    if request.inventory:
+        return compared(request.id, head=head, missing=[it.n for it in changes])
+    return delta(request.id, head=head, changes=changes)
 
 
 def void(request_id: bytes) -> Answer:

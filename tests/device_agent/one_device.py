@@ -13,6 +13,7 @@ from sync_protocol.messages import Answer, Remainder, Request
 from sync_protocol.token_set import TokenSet
 from tests.device_agent.builders import (
     BASE,
+    compared,
     delta,
     digest,
 )
@@ -36,8 +37,15 @@ class Device:
     def sync(self, make_answer: Callable[[bytes], Answer]) -> AnswerResult:
         return self.replica.on_answer(make_answer(self.ask().id))
 
+    def compared(self, head: int = 5, *, base: int = BASE) -> "Device":
+        """With a collection, after an inventory of a feed without items that was at `head`."""
+        answered = self.sync(lambda it: compared(it, head=head, base=base))
+        assert answered.fate is AnswerFate.TAKEN
+        return self
+
     def filled(self, head: int = 5) -> "Device":
         """Synced when the feed, without items, was at `head`."""
+        self.compared(head)
         assert self.sync(lambda request: delta(request, head=head)).fate is AnswerFate.TAKEN
         return self
 

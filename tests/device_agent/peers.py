@@ -17,7 +17,7 @@ from gateway.embedded_broker import EmbeddedBroker
 from sync_protocol import messages, wire
 from sync_protocol.messages import Answer, Request
 from sync_protocol.topics import ONLINE, Channel, ReplicaTopic, Topics
-from tests.device_agent.builders import delta
+from tests.device_agent.builders import served
 
 PATIENCE_S = 10.0
 PASSWORD = "a secret"
@@ -94,16 +94,16 @@ class Mosquitto:
             self._process = None
 
 
-def answer_delta(request: Request) -> Answer | None:
+def answer_empty(request: Request) -> Answer | None:
     """What a gateway says whose feed is at 5, and empty."""
-    return delta(request.id, head=5)
+    return served(request, head=5)
 
 
 class ScriptedGateway:
     """Hears requests and answers with what `respond` makes of them; None is no answer."""
 
     def __init__(self, port: int) -> None:
-        self.respond: Callable[[Request], Answer | None] = answer_delta
+        self.respond: Callable[[Request], Answer | None] = answer_empty
         self.statuses: queue.Queue[bytes] = queue.Queue()
         self._requests: queue.Queue[Request] = queue.Queue()
         self._ready = threading.Event()

@@ -27,7 +27,7 @@ from sync_protocol.token_set import TokenSet
 from sync_protocol.topics import OFFLINE, ONLINE, Channel
 from sync_protocol.wire import Format
 from tests.device_agent import peers
-from tests.device_agent.builders import BASE, change, delta, push, put, refused
+from tests.device_agent.builders import BASE, change, compared, delta, push, put, refused, served
 from tests.device_agent.peers import PASSWORD, PATIENCE_S, TOPICS, Broker, ScriptedGateway
 
 FIRST = 1 - BASE
@@ -114,7 +114,7 @@ def free_port() -> int:
 def test_syncs_on_connect(
     broker: Broker, gateway: ScriptedGateway, make_agent: MakeAgent, told: Told
 ) -> None:
-    gateway.respond = lambda request: delta(request.id, head=5, changes=[change(4, put("a", b"A"))])
+    gateway.respond = lambda request: served(request, head=5, changes=[change(4, put("a", b"A"))])
     with make_agent(broker.port):
         asked = gateway.asked()
         assert (asked.base, asked.collection) == (None, None)
@@ -150,7 +150,7 @@ def test_a_gateway_that_never_answers_is_asked_again_and_again(
         ids = {gateway.asked().id for _ in range(5)}
         assert len(ids) == 5
         assert told.sync() == SyncDone("feed", "the gateway did not answer")
-        gateway.respond = peers.answer_delta
+        gateway.respond = peers.answer_empty
         agent.sync(PATIENCE_S)
         assert agent.counts["requests without an answer"] >= 4
 
@@ -218,7 +218,7 @@ def test_callbacks_that_raise_stop_nothing(
     def fail(*_: object) -> None:
         raise RuntimeError("a bug of the user")
 
-    gateway.respond = lambda request: delta(request.id, head=5, changes=[change(4, put("a", b"A"))])
+    gateway.respond = lambda request: served(request, head=5, changes=[change(4, put("a", b"A"))])
     with make_agent(broker.port, on_change=fail, on_sync=fail) as agent:
         agent.sync(PATIENCE_S)
         agent.sync(PATIENCE_S)
@@ -311,7 +311,7 @@ class TestEmbedded:
         with make_agent(embedded.port) as agent:
             with pytest.raises(SyncFailedError, match="sync of feed: busy: later"):
                 agent.sync(PATIENCE_S)
-            gateway.respond = peers.answer_delta
+            gateway.respond = peers.answer_empty
             agent.sync(PATIENCE_S)
         gateway.close()
 
@@ -321,15 +321,18 @@ class TestEmbedded:
         gateway = ScriptedGateway(embedded.port)
 
         def page(request: Request) -> Answer:
-            if request.collection is None:
-                return delta(request.id, head=5, held=TokenSet.span(FIRST, 4), more=True)
-            return delta(request.id, head=5)
+            if request.inventory:
+                return compared(request.id, head=5, missing=[3, 4])
+            assert request.collection is not None
+            if 4 in TokenSet.decode(request.collection.tokens):
+                return delta(request.id, head=5)
+            return delta(request.id, head=5, held=TokenSet.of([4]), more=True)
 
         gateway.respond = page
         with make_agent(embedded.port, feeds=["mail", "feed", "mail"]) as agent:
             agent.sync(PATIENCE_S)
             assert {told.sync().feed, told.sync().feed} == {"feed", "mail"}
-        assert len(gateway.asked_more()) >= 4
+        assert len(gateway.asked_more()) >= 6
         gateway.close()
 
     def test_a_flood_is_cut_and_followed_by_a_sync(

@@ -10,7 +10,17 @@ from device_agent.schedule import Waits
 from device_agent.store_memory import MemoryReplicaStore
 from sync_protocol.messages import Request
 from sync_protocol.token_set import TokenSet
-from tests.device_agent.builders import BASE, change, delta, push, put, refused, void
+from tests.device_agent.builders import (
+    BASE,
+    change,
+    compared,
+    delta,
+    push,
+    put,
+    refused,
+    served,
+    void,
+)
 
 WAITS = Waits(debounce_s=0.2, period_s=900, request_timeout_s=10, backoff_s=1, backoff_s_max=60)
 FIRST = 1 - BASE
@@ -37,8 +47,8 @@ def asked(sync: FeedSync, now: float) -> Request:
 
 def fill(sync: FeedSync, now: float = 0.0) -> None:
     sync.ask_now(now)
-    _, done = sync.on_answer(now, delta(asked(sync, now).id, head=5))
-    assert done == SyncDone("feed")
+    assert sync.on_answer(now, served(asked(sync, now), head=5))[1] is None
+    assert sync.on_answer(now, served(asked(sync, now), head=5))[1] == SyncDone("feed")
 
 
 def test_it_does_nothing_by_itself(sync: FeedSync) -> None:
@@ -55,10 +65,14 @@ def test_a_connect_asks_and_the_answer_ends_it_until_the_period(sync: FeedSync) 
 
 def test_pages_follow_at_once_and_only_the_last_ends_the_sync(sync: FeedSync) -> None:
     sync.ask_now(0)
-    answer = delta(asked(sync, 0).id, head=5, held=TokenSet.of([5]), more=True)
-    assert sync.on_answer(1, answer)[1] is None
-    assert sync.next_timer == 1
-    assert sync.on_answer(2, delta(asked(sync, 1).id, head=5))[1] == SyncDone("feed")
+    first = compared(asked(sync, 0).id, head=5, split=["1"])
+    assert sync.on_answer(1, first)[1] is None
+    assert sync.on_answer(2, compared(asked(sync, 1).id, head=5, missing=[3, 4]))[1] is None
+    assert sync.next_timer == 2
+    page = delta(asked(sync, 2).id, head=5, held=TokenSet.of([4]), more=True)
+    assert sync.on_answer(3, page)[1] is None
+    assert sync.next_timer == 3
+    assert sync.on_answer(4, delta(asked(sync, 3).id, head=5))[1] == SyncDone("feed")
 
 
 def test_one_gap_leads_to_one_sync_after_the_debounce(sync: FeedSync) -> None:
@@ -140,20 +154,20 @@ def test_a_busy_gateway_is_waited_for(sync: FeedSync) -> None:
     assert sync.next_timer == 31
 
 
-def test_a_void_collection_is_asked_for_anew_at_once(sync: FeedSync) -> None:
+def test_a_void_collection_leads_to_an_inventory_at_once(sync: FeedSync) -> None:
     fill(sync)
     sync.ask_now(10)
     result, done = sync.on_answer(11, void(asked(sync, 10).id))
     assert (result.fate, done) == (AnswerFate.VOID, None)
-    assert asked(sync, 11).collection is None
+    assert asked(sync, 11).inventory
 
 
 def test_an_answer_that_cannot_be_read_is_backed_off_from(sync: FeedSync) -> None:
     sync.ask_now(0)
-    answer = delta(asked(sync, 0).id, head=5)
-    assert answer.delta is not None
-    broken = answer.delta.model_copy(update={"tokens": b"\xff" * 9})
-    result, done = sync.on_answer(1, answer.model_copy(update={"delta": broken}))
+    answer = compared(asked(sync, 0).id, head=5)
+    assert answer.inventory is not None
+    broken = answer.inventory.model_copy(update={"missing": b"\xff" * 9})
+    result, done = sync.on_answer(1, answer.model_copy(update={"inventory": broken}))
     assert result.fate is AnswerFate.UNREADABLE
     assert done is not None
     assert done.refused

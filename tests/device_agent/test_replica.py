@@ -19,6 +19,7 @@ from tests.device_agent.builders import (
     LINEAGE,
     OTHER_EPOCH,
     change,
+    compared,
     delta,
     digest,
     push,
@@ -32,38 +33,39 @@ from tests.device_agent.one_device import ANSWER_BYTES_MAX, FIRST, VIEW_ID, Devi
 class TestRequest:
     def test_q1_a_new_request_closes_the_one_before(self, device: Device) -> None:
         first, second = device.ask(), device.ask()
-        late = device.replica.on_answer(delta(first.id, head=5))
+        late = device.replica.on_answer(compared(first.id, head=5))
         assert late.fate is AnswerFate.NOT_AWAITED
         assert device.replica.state.collection is None
-        assert device.replica.on_answer(delta(second.id, head=5)).fate is AnswerFate.TAKEN
+        assert device.replica.on_answer(compared(second.id, head=5)).fate is AnswerFate.TAKEN
 
     def test_q1_the_first_answer_closes_it(self, device: Device) -> None:
         asked = device.ask()
         assert device.replica.on_answer(refused(asked.id)).fate is AnswerFate.REFUSED
-        assert device.replica.on_answer(delta(asked.id, head=5)).fate is AnswerFate.NOT_AWAITED
+        late = device.replica.on_answer(compared(asked.id, head=5))
+        assert late.fate is AnswerFate.NOT_AWAITED
 
     def test_q1_a_void_collection_closes_it(self, device: Device) -> None:
         asked = device.filled().ask()
         device.replica.on_answer(void(asked.id))
-        assert device.replica.on_answer(delta(asked.id, head=5)).fate is AnswerFate.NOT_AWAITED
+        assert device.replica.on_answer(void(asked.id)).fate is AnswerFate.NOT_AWAITED
 
     def test_q1_closed_by_a_timeout(self, device: Device) -> None:
         asked = device.ask()
         device.replica.close_request()
-        assert device.replica.on_answer(delta(asked.id, head=5)).fate is AnswerFate.NOT_AWAITED
+        late = device.replica.on_answer(compared(asked.id, head=5))
+        assert late.fate is AnswerFate.NOT_AWAITED
 
     def test_q1_a_restarted_agent_waits_for_none(self, device: Device) -> None:
         asked = device.ask()
         restarted = Replica(device.store, make_view_id=lambda: 0)
-        assert restarted.on_answer(delta(asked.id, head=5)).fate is AnswerFate.NOT_AWAITED
+        assert restarted.on_answer(compared(asked.id, head=5)).fate is AnswerFate.NOT_AWAITED
 
-    def test_q2_the_first_has_no_base_and_no_collection(self, device: Device) -> None:
+    def test_q2_says_the_view_and_how_large_an_answer_may_be(self, device: Device) -> None:
         asked = device.ask()
-        assert (asked.base, asked.collection, asked.wanted) == (None, None, ())
         assert (asked.view_id, asked.answer_bytes_max) == (VIEW_ID, ANSWER_BYTES_MAX)
 
     def test_q2_presents_all_that_is_held(self, device: Device) -> None:
-        device.sync(lambda it: delta(it, head=5, p0=2))
+        device.compared().sync(lambda it: delta(it, head=5, p0=2))
         device.replica.on_push(push(9, put("a", b"A"), prev=8, asof=12))
         presented = device.ask().collection
         assert presented is not None
@@ -223,53 +225,9 @@ class TestAnswer:
         assert device.store.remembered("a") is None
         assert device.store.remembered("b") == 12
 
-    def test_a3_void_keeps_what_is_seen(self, device: Device) -> None:
-        device.filled().replica.on_push(push(6, put("a", b"A")))
-        device.replica.on_push(push(7, "b"))
-        result = device.sync(void)
-        assert (result.fate, result.progress) == (AnswerFate.VOID, True)
-        assert device.replica.state == ReplicaState(view_id=VIEW_ID, base=BASE)
-        assert device.store.state() == device.replica.state
-        assert device.content("a") == b"A"
-        assert device.item("a").n is None
-        assert device.store.remembered("b") is None
-        asked = device.ask()
-        assert (asked.base, asked.collection) == (BASE, None)
-
-    def test_a3_afterwards_even_an_older_token_wins(self, device: Device) -> None:
-        # A restored backup: seq begins again below what the device knew.
-        device.filled().replica.on_push(push(9, put("a", b"lost"), prev=5))
-        device.replica.on_push(push(10, "b"))
-        device.sync(void)
-        changes = [change(4, put("b", b"B")), change(3, put("a", b"A"))]
-        device.sync(lambda it: delta(it, head=4, changes=changes, epoch=OTHER_EPOCH))
-        assert (device.content("a"), device.content("b")) == (b"A", b"B")
-        assert list(device.held) == [(FIRST, 4)]
-
-    def test_a3_what_the_feed_has_no_more_goes_at_the_end(self, device: Device) -> None:
-        device.filled().replica.on_push(push(6, put("gone", b"A")))
-        device.replica.on_push(push(7, put("there", b"B")))
-        device.sync(void)
-        page = delta(
-            device.ask().id,
-            head=7,
-            changes=[change(7, put("there", b"B", held=0))],
-            held=TokenSet.of([7]),
-            more=True,
-        )
-        device.replica.on_answer(page)
-        assert device.content("gone") == b"A"
-        result = device.sync(lambda it: delta(it, head=7))
-        assert Happened(Event.REMOVED, "gone", None) in result.happened
-        assert [item.id for item in device.store.items()] == ["there"]
-        assert device.item("there").whole
-
-    def test_a3_no_content_is_wanted_before_its_item_is_confirmed(self, device: Device) -> None:
-        device.filled().replica.on_push(push(6, put("a", b"abc", held=1)))
-        device.sync(void)
-        assert device.ask().wanted == ()
-
     def test_a5_asks_again_while_anything_is_pending_or_wanted(self, device: Device) -> None:
+        assert device.replica.needs_sync()
+        device.compared()
         assert device.replica.needs_sync()
         device.sync(lambda it: delta(it, head=5, held=TokenSet.span(FIRST, 5), more=True))
         assert device.replica.needs_sync()
@@ -283,13 +241,16 @@ class TestAnswer:
         assert not device.replica.needs_sync()
 
     def test_a5_a_set_that_begins_too_late_is_not_complete(self, device: Device) -> None:
-        device.sync(lambda it: delta(it, head=5, held=TokenSet.span(FIRST + 1, 5)))
+        device.sync(lambda it: compared(it, head=5, missing=[FIRST]))
+        device.sync(lambda it: delta(it, head=5, held=TokenSet()))
         assert device.replica.needs_sync()
 
     def test_a5_an_empty_set_of_a_feed_that_had_changes_is_not_complete(
         self, device: Device
     ) -> None:
-        device.sync(lambda it: delta(it, head=0, held=TokenSet()))
+        device.sync(lambda it: compared(it, head=FIRST, missing=[FIRST]))
+        device.sync(lambda it: delta(it, head=FIRST, held=TokenSet()))
+        assert not device.held
         assert device.replica.needs_sync()
 
     def test_a_refusal_changes_nothing(self, device: Device) -> None:
@@ -311,7 +272,8 @@ class TestAnswer:
 
     def test_the_base_never_changes_once_it_is_known(self, device: Device) -> None:
         device.filled().sync(void)
-        device.sync(lambda it: delta(it, head=5))
+        assert device.ask().base == BASE
+        device.filled()
         assert device.ask().base == BASE
 
 

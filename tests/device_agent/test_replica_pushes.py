@@ -12,6 +12,7 @@ from sync_protocol.token_set import TokenSet
 from tests.device_agent.builders import (
     LINEAGE,
     change,
+    compared,
     delta,
     digest,
     push,
@@ -34,7 +35,7 @@ class TestPush:
 
     def test_d1_up_to_the_floor_is_older_than_the_items(self, device: Device) -> None:
         # The items are of head 5, though the set has a hole at 3, whose change is to come.
-        device.sync(lambda it: delta(it, head=5, held=TokenSet.of([1, 2, 4, 5]), more=True))
+        device.sync(lambda it: compared(it, head=5, missing=[3]))
         assert device.replica.on_push(push(3, put("a", b"A"))) == (PushResult.OLD, ())
         assert device.store.item("a") is None
         assert device.replica.on_push(push(6, put("a", b"A")))[0] is PushResult.STORED
@@ -62,7 +63,7 @@ class TestPush:
         assert not device.replica.needs_sync()
 
     def test_d3_the_first_of_all_misses_none_before_it(self, device: Device) -> None:
-        device.sync(lambda it: delta(it, head=0, base=0, held=TokenSet()))
+        device.compared(head=0, base=0).sync(lambda it: delta(it, head=0, base=0, held=TokenSet()))
         assert not device.replica.needs_sync()
         result, _ = device.replica.on_push(push(3, put("a", b"A"), prev=None))
         assert result is PushResult.STORED

@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from device_agent.store import Collection, HeldItem, ReplicaState, ReplicaStore
+from device_agent.store import Begun, Collection, HeldItem, Inventory, ReplicaState, ReplicaStore
 from device_agent.store_memory import MemoryReplicaStore
 from device_agent.store_sqlite import AgentFile, StoreError
+from sync_protocol import inventory
 from sync_protocol.limits import INTEGER_MAX, TOKEN_SET_BYTES_MAX
 from sync_protocol.token_set import TokenSet
 from tests.device_agent import writing_process
@@ -23,11 +25,11 @@ from tests.device_agent.builders import EPOCH, digest
 STATE = ReplicaState(
     view_id=2**32 - 1,
     base=3,
-    collection=Collection(7, EPOCH, 9, 1, TokenSet.of([1, 2, 5])),
+    known=Collection(7, EPOCH, 9, 1, TokenSet.of([1, 2, 5])),
     floor=-4,
-    filling=False,
     more=True,
 )
+BEGUN = Begun(EPOCH, 1, upto=9, head=12, lineage=7, held=TokenSet.of([1, 2, 5]))
 
 
 def held(
@@ -58,6 +60,13 @@ def interrupted(store: ReplicaStore) -> None:
     raise KeyboardInterrupt
 
 
+def held_of(state: ReplicaState) -> TokenSet:
+    if isinstance(state.known, Collection):
+        return state.known.held
+    assert state.known.begun is not None
+    return state.known.begun.held
+
+
 class StoreContract(abc.ABC):
     """Inherited by the tests of each store."""
 
@@ -71,7 +80,8 @@ class StoreContract(abc.ABC):
         assert list(store.items()) == []
         assert store.item("a") is None
         assert store.remembered("a") is None
-        assert list(store.stale_items()) == []
+        assert list(store.entries(*inventory.bounds(""))) == []
+        assert list(store.hashed(inventory.id_hash("a"))) == []
         assert list(store.wanted(10)) == []
         assert b"".join(store.content("a")) == b""
 
@@ -83,10 +93,16 @@ class StoreContract(abc.ABC):
             ReplicaState(
                 view_id=1,
                 base=INTEGER_MAX,
-                collection=Collection(0, EPOCH, -INTEGER_MAX, None, TokenSet()),
+                known=Collection(0, EPOCH, -INTEGER_MAX, None, TokenSet()),
+            ),
+            ReplicaState(view_id=1, base=3, known=Inventory(("0", "1f", "f" * 12), BEGUN)),
+            ReplicaState(
+                view_id=1,
+                base=INTEGER_MAX,
+                known=Inventory(("",), Begun(EPOCH, None, 0, -INTEGER_MAX, 0, TokenSet())),
             ),
         ],
-        ids=["all", "least", "extremes"],
+        ids=["all", "least", "extremes", "inventory", "inventory of nothing"],
     )
     def test_keeps_the_state(self, store: ReplicaStore, state: ReplicaState) -> None:
         store.set_state(STATE)
@@ -139,7 +155,6 @@ class StoreContract(abc.ABC):
         store.forget_tokens()
         store.set_item(held("b", 4))
         assert store.item("a") == held("a", None)
-        assert list(store.stale_items()) == ["a"]
         assert b"".join(store.content("a")) == b"abc"
 
     def test_wanted_is_what_is_not_whole_newest_first(self, store: ReplicaStore) -> None:
@@ -149,11 +164,41 @@ class StoreContract(abc.ABC):
             held("newer", 7, whole=False),
             held("new", 3, whole=False),
             held("new too", 3, whole=False),
-            held("unconfirmed", None, whole=False),
+            held("of unknown n", None, whole=False),
         ):
             store.set_item(item)
-        assert [item.id for item in store.wanted(10)] == ["newer", "new", "new too", "old"]
-        assert [item.id for item in store.wanted(2)] == ["newer", "new"]
+        newest_first = ["newer", "new", "new too", "old", "of unknown n"]
+        assert [item.id for item in store.wanted(10)] == newest_first
+        assert [item.id for item in store.wanted(2)] == newest_first[:2]
+
+    def test_entries_are_those_of_a_range_in_order_of_their_hashes(
+        self, store: ReplicaStore
+    ) -> None:
+        items = [held(f"item-{number}", None if number % 2 else number) for number in range(50)]
+        for item in items:
+            store.set_item(item)
+        entries = sorted((inventory.id_hash(item.id), item.etag) for item in items)
+        assert list(store.entries(*inventory.bounds(""))) == entries
+        for prefix in inventory.parts(""):
+            within = [it for it in entries if it[0].hex().startswith(prefix)]
+            assert list(store.entries(*inventory.bounds(prefix))) == within
+        first, last = entries[3][0], entries[7][0]
+        assert list(store.entries(first, last)) == entries[3:8], "both ends are in it"
+        assert list(store.hashed(entries[0][0])) == [
+            item.id for item in items if inventory.id_hash(item.id) == entries[0][0]
+        ]
+        assert list(store.hashed(bytes(6))) == []
+
+    def test_an_entry_is_of_the_item_as_it_is_now(self, store: ReplicaStore) -> None:
+        store.set_item(held("a"))
+        before = store.entries(*inventory.bounds(""))
+        changed = held("a", 2, flags=("$seen",))
+        store.set_item(changed)
+        assert list(store.entries(*inventory.bounds(""))) == [(before[0][0], changed.etag)]
+        assert before[0][1] != changed.etag
+        store.delete_item("a")
+        assert list(store.entries(*inventory.bounds(""))) == []
+        assert list(store.hashed(inventory.id_hash("a"))) == []
 
     def test_a_transaction_that_fails_leaves_nothing(self, store: ReplicaStore) -> None:
         with store.transaction():
@@ -190,12 +235,16 @@ class TestSqliteReplicaStore(StoreContract):
     def test_a_set_too_long_to_be_read_again_loses_its_oldest(self, store: ReplicaStore) -> None:
         tokens = TokenSet.of(token * 2**39 for token in range(8_000))
         assert len(tokens.encode()) > TOKEN_SET_BYTES_MAX
-        store.set_state(ReplicaState(1, 1, Collection(1, EPOCH, 1, None, tokens)))
-        state = store.state()
-        assert state is not None
-        assert state.collection is not None
-        assert tokens.last in state.collection.held
-        assert not state.collection.held - tokens
+        for known in (
+            Collection(1, EPOCH, 1, None, tokens),
+            Inventory(("",), replace(BEGUN, held=tokens)),
+        ):
+            store.set_state(ReplicaState(1, 1, known))
+            state = store.state()
+            assert state is not None
+            kept = held_of(state)
+            assert tokens.last in kept
+            assert not kept - tokens
 
 
 @contextlib.contextmanager
@@ -273,7 +322,7 @@ class TestAgentFile:
             writer.replica("feed")
         with contextlib.closing(AgentFile(path, readonly=True)) as reader:
             store = reader.replica("feed")
-            with pytest.raises(StoreError, match="cannot be written"), store.transaction():
+            with pytest.raises(StoreError, match="cannot be read or written"), store.transaction():
                 store.set_item(held("a"))
 
     def test_a_reader_makes_no_file(self, path: Path) -> None:
@@ -320,7 +369,10 @@ class TestAgentFile:
         with contextlib.closing(AgentFile(path)) as file:
             store = file.replica("feed")
             store.set_item(held("a"))
-            with largest_file(100_000), pytest.raises(StoreError, match="cannot be written"):
+            with (
+                largest_file(100_000),
+                pytest.raises(StoreError, match="cannot be read or written"),
+            ):
                 overfill(store)
             assert list(store.items()) == [held("a")]
             with store.transaction():

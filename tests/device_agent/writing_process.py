@@ -9,7 +9,7 @@ from typing import Any
 
 from device_agent.replica import Replica
 from device_agent.store_sqlite import AgentFile, SqliteReplicaStore
-from tests.device_agent.builders import delta, push, put
+from tests.device_agent.builders import push, put, served
 
 _WRITES = ("set_state", "set_item", "delete_item", "remember", "append_content", "clear_content")
 
@@ -54,8 +54,9 @@ def main() -> None:
     file.replica("feed")
     store = _Killed(file._db, 1)  # noqa: SLF001 - the process that is killed is no user of it
     replica = Replica(store, make_view_id=lambda: 1)
-    replica.request(bytes(8), answer_bytes_max=10_000)
-    replica.on_answer(delta(bytes(8), head=0))
+    for _ in range(2):  # an inventory, then what it left
+        request = replica.request(bytes(8), answer_bytes_max=10_000)
+        replica.on_answer(served(request, head=0))
     store.writes_left = int(sys.argv[2])
     n = 0
     while True:

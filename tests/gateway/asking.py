@@ -4,21 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway import view
-from gateway.feed import FeedStore
+from gateway.feed import FeedSnapshot, FeedStore
 from gateway.responder import AnswerLimits, Response, respond
 from sync_protocol import limits, messages, tokens, wire
-from sync_protocol.messages import Change, Collection, Delta, Request, Wanted
+from sync_protocol.messages import Change, Collection, Compared, Delta, Range, Request, Wanted
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 from tests.gateway.sample_feeds import EPOCH, FEED
 
 REQUEST_ID = b"request!"
 VIEW_ID = 77
+GENERATION = b"one-time"
 BOUNDS = AnswerLimits()
 
 
 def lineage(*, base: int = 0, view_id: int = VIEW_ID, epoch: bytes = EPOCH) -> int:
-    return view.lineage(epoch, base=base, view_id=view_id)
+    return view.lineage(epoch, base=base, view_id=view_id, generation=GENERATION)
 
 
 def collection(
@@ -38,33 +39,67 @@ def collection(
     )
 
 
+def nothing_held(store: FeedStore, *, base: int = 0) -> Collection:
+    """A collection after which the feed lost no marker, and which holds no token."""
+    with store.snapshot(FEED) as snapshot:
+        purged = tokens.compress(snapshot.purged, base) if snapshot.purged else None
+        epoch = snapshot.newest_epoch().id
+        asof = tokens.compress(snapshot.head, base)
+    return collection(base=base, epoch=epoch, asof=asof, p0=purged)
+
+
 def ask(
     store: FeedStore,
     collection: Collection | None = None,
     *,
-    base: int | None = 0,
+    base: int = 0,
     wanted: Sequence[Wanted] = (),
     answer_bytes_max: int = limits.ANSWER_BYTES_DEFAULT,
     form: Format = Format.CBOR,
     bounds: AnswerLimits = BOUNDS,
 ) -> Response:
-    """What the gateway answers to a request."""
+    """What the gateway answers to a request; without a collection: of who holds nothing."""
     request = Request(
         v=messages.VERSION,
         id=REQUEST_ID,
         base=base,
         view_id=VIEW_ID,
         answer_bytes_max=answer_bytes_max,
-        collection=collection,
+        collection=nothing_held(store, base=base) if collection is None else collection,
         wanted=tuple(wanted),
     )
     with store.snapshot(FEED) as snapshot:
-        return respond(request, snapshot, form=form, bounds=bounds)
+        return respond(request, snapshot, generation=GENERATION, form=form, bounds=bounds)
+
+
+def compare(
+    snapshot: FeedSnapshot,
+    *ranges: Range,
+    base: int | None = 0,
+    answer_bytes_max: int = limits.ANSWER_BYTES_DEFAULT,
+    form: Format = Format.CBOR,
+    bounds: AnswerLimits = BOUNDS,
+) -> Response:
+    """What the gateway answers to an inventory."""
+    request = Request(
+        v=messages.VERSION,
+        id=REQUEST_ID,
+        base=base,
+        view_id=VIEW_ID,
+        answer_bytes_max=answer_bytes_max,
+        inventory=ranges,
+    )
+    return respond(request, snapshot, generation=GENERATION, form=form, bounds=bounds)
 
 
 def delta_of(response: Response) -> Delta:
     assert response.answer.delta is not None
     return response.answer.delta
+
+
+def compared_of(response: Response) -> Compared:
+    assert response.answer.inventory is not None
+    return response.answer.inventory
 
 
 def void_of(response: Response) -> str:

@@ -65,7 +65,7 @@ def write_ledger(folder: Path, first: int, done: Connection) -> None:
 def records(number: int) -> dict[str, Record]:
     """Records of some feeds, some KiB, all of them telling `number`."""
     held = TokenSet.of(range(number, number + 3 * 2_000, 3))
-    record = Record(number, number, Format.CBOR, bytes(8), held, number)
+    record = Record(GENERATION, number, number, Format.CBOR, bytes(8), held, number)
     return {f"feed-{index}": record for index in range(5)}
 
 

@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from gateway import api_models as models
+from gateway.feed import StorageError
 from gateway.feed_sqlite import SqliteStore
-from gateway.service import Service, StorageError
+from gateway.service import Service
 from gateway.writer import WriterClosedError
 from tests.gateway.serving import TOKEN, Served, refusal, serve
 
@@ -118,6 +119,7 @@ class TestDevices:
             "id": "phone",
             "online": False,
             "replicas": [{"feed": feed, "synced_at": None, "behind": None}],
+            "warning": None,
         }
         assert shown in served.ask("GET", "/v1/devices").json()["devices"]
         again = served.ask("POST", "/v1/devices", json={"id": "phone", "feeds": [feed]})

@@ -22,8 +22,9 @@ from gateway.feed import (
 )
 from gateway.feed_memory import MemoryFeedStore
 from gateway.feed_sqlite import SqliteStore
-from sync_protocol import limits
+from sync_protocol import inventory, limits
 from sync_protocol.digests import replica_digest
+from tests.gateway.damage import WHY
 from tests.gateway.sample_feeds import (
     EPOCH,
     FEED,
@@ -37,6 +38,7 @@ from tests.gateway.sample_feeds import (
     put,
 )
 
+ALL_HASHES = inventory.bounds("")
 WRONG_IDS = ("", "x" * 256, "ä" * 128, "a\nb", "a\0b", "\x7f", "\ud800")
 WRONG_FOLDERS = ("x" * 256, "a\tb", "\ud800")
 WRONG_FLAGS = ("", "a b", "ä", "x" * 65, "a(", "%", '"', "a\n")
@@ -291,6 +293,61 @@ class FeedStoreContract:
             assert [row.id for row in snapshot.items(after="aa", limit=99)] == wanted[2:]
             assert [row.id for row in feed_items(snapshot, page=2)] == wanted
 
+    def test_entries_come_in_order_of_the_id_hash(self, store: FeedStore) -> None:
+        change(store, *(put(f"item-{number}", b"%d" % number) for number in range(50)))
+        with store.snapshot(FEED) as snapshot:
+            entries = list(snapshot.entries(*ALL_HASHES))
+            rows = {row.id: row for row in feed_items(snapshot)}
+        assert [it.id_hash for it in entries] == sorted(map(inventory.id_hash, rows))
+        assert all(it.id_hash == inventory.id_hash(it.id) for it in entries)
+        assert [it.etag for it in entries] == [rows[it.id].etag for it in entries]
+
+    def test_entries_of_a_range_with_both_its_ends(self, store: FeedStore) -> None:
+        change(store, *(put(f"item-{number}") for number in range(9)))
+        hashes = sorted(inventory.id_hash(f"item-{number}") for number in range(9))
+
+        def found(first: bytes, last: bytes) -> list[bytes]:
+            with store.snapshot(FEED) as snapshot:
+                return [it.id_hash for it in snapshot.entries(first, last)]
+
+        assert found(hashes[2], hashes[5]) == hashes[2:6]
+        assert found(hashes[4], hashes[4]) == [hashes[4]]
+        assert found(_next(hashes[2]), hashes[5]) == hashes[3:6]
+        assert found(_next(hashes[5]), _next(hashes[5])) == []
+        assert found(hashes[5], hashes[2]) == []
+
+    def test_entries_are_of_what_is_live(self, store: FeedStore) -> None:
+        change(store, put("ada"), put("bob"), Delete("bob"))
+        with store.transaction() as transaction:
+            transaction.add_feed("other", epoch_id=EPOCH, now=NOW)
+            transaction.apply("other", put("cyd"), now=NOW)
+        assert list(_etags(store)) == ["ada"]
+
+    def test_an_entry_tells_of_every_change(self, store: FeedStore) -> None:
+        changed(store, put("ada", b"one", folder="Work"))
+        told = [_etags(store)]
+        for mutation in (
+            Alter("ada", folder="Home"),
+            Alter("ada", flags=("$seen",)),
+            put("ada", b"one", date=7),
+            put("ada", b"two", date=7),
+            put("ada", b"two", kind="note", date=7),
+            put("ada", b"two", kind="note", media_type="text/plain", date=7),
+        ):
+            changed(store, mutation)
+            told.append(_etags(store))
+        assert len({it["ada"] for it in told}) == len(told)
+        same_content = [inventory.is_same_content(told[0]["ada"], it["ada"]) for it in told]
+        assert same_content == [True] * 4 + [False] * 3
+
+    def test_an_item_put_again_has_its_entry_again(self, store: FeedStore) -> None:
+        change(store, put("ada", flags=("x",)), put("bob"))
+        before = _etags(store)
+        changed(store, Delete("ada"))
+        assert _etags(store) == {"bob": before["bob"]}
+        changed(store, put("ada", flags=("x",)))
+        assert _etags(store) == before
+
     @pytest.mark.parametrize("size", [0, 1, 70_000])
     def test_content_in_ranges(self, store: FeedStore, size: int) -> None:
         content = bytes(number % 251 for number in range(size))
@@ -343,8 +400,10 @@ class FeedStoreContract:
             lambda it: it.remove_feed("none"),
             lambda it: it.open_epoch("none", epoch_id=EPOCH),
             lambda it: it.purge("none", before=NOW),
+            lambda it: it.quarantine("none", "ada", seq=1, why=WHY),
+            lambda it: it.retry("none", "ada", now=NOW),
         ],
-        ids=["apply", "remove_feed", "open_epoch", "purge"],
+        ids=["apply", "remove_feed", "open_epoch", "purge", "quarantine", "retry"],
     )
     def test_a_feed_that_is_not_there(
         self, store: FeedStore, use: Callable[[object], object]
@@ -403,6 +462,16 @@ class FeedStoreContract:
             assert contents(snapshot) == {"ada": b"one", "bob": b"BEGIN:VCARD"}
             assert (snapshot.head, snapshot.item_count) == (2, 2)
             assert snapshot.newest_epoch().id == EPOCH
+
+
+def _etags(store: FeedStore) -> dict[str, bytes]:
+    """Item id -> etag."""
+    with store.snapshot(FEED) as snapshot:
+        return {it.id: it.etag for it in snapshot.entries(*ALL_HASHES)}
+
+
+def _next(id_hash: bytes) -> bytes:
+    return (int.from_bytes(id_hash, "big") + 1).to_bytes(len(id_hash), "big")
 
 
 def _in_savepoint(transaction: FeedTransaction, *mutations: Mutation) -> None:

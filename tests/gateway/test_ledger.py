@@ -20,6 +20,7 @@ from tests.gateway.killed import DEVICE, GENERATION, kill_while_writing, records
 
 KILLS = 80
 RECORD = Record(
+    generation=GENERATION,
     base=7,
     view_id=2**32 - 1,
     form=Format.CBOR,
@@ -27,8 +28,8 @@ RECORD = Record(
     held=TokenSet.of_ranges([(-6, 3), (5, 900)]),
     synced_at=1_700_000_000,
 )
-OTHER = Record(0, 0, Format.JSON, bytes(8), TokenSet(), 0)
-HUGE = Record(INTEGER_MAX, 0, Format.JSON, bytes(8), TokenSet.span(-INTEGER_MAX, INTEGER_MAX), 1)
+OTHER = Record(GENERATION, 0, 0, Format.JSON, bytes(8), TokenSet(), 0)
+HUGE = replace(OTHER, base=INTEGER_MAX, held=TokenSet.span(-INTEGER_MAX, INTEGER_MAX))
 
 
 class LedgerContract:
@@ -190,6 +191,13 @@ def test_a_file_that_cannot_be_read_is_as_if_it_were_not_there(damage: Damage) -
     damage.path.mkdir()
     assert damage.ledger.load(DEVICE, GENERATION) == {}
     assert damage.counts == {"ledger reads failed": 1}
+
+
+def test_a_file_that_cannot_be_removed_keeps_no_device(damage: Damage) -> None:
+    damage.path.unlink()
+    damage.path.mkdir()
+    damage.ledger.forget(DEVICE)
+    assert damage.counts == {"ledger writes failed": 1}
 
 
 def test_a_half_written_file_of_a_killed_gateway_disturbs_nobody(damage: Damage) -> None:

@@ -1,19 +1,21 @@
 """What is pushed after commits, rule by rule (docs/protocol.md, P1 to P4)."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import view
-from gateway.feed import Alter, Delete, EpochSpan, FeedSnapshot, FeedStore, Mutation, Row
-from gateway.notifier import Push, Target, pushes
+from gateway.feed import Alter, Delete, Entry, EpochSpan, FeedSnapshot, FeedStore, Mutation, Row
+from gateway.notifier import Push, Target, pushes, reminder
 from sync_protocol import messages, wire
 from sync_protocol.digests import digest_of
 from sync_protocol.limits import INTEGER_MAX, NOTIFICATION_BYTES_MAX
 from sync_protocol.messages import Notification
 from sync_protocol.wire import Format
+from tests.gateway.damage import hold_back, retry
 from tests.gateway.sample_feeds import (
     EPOCH,
     FEED,
@@ -25,8 +27,8 @@ from tests.gateway.sample_feeds import (
     put,
 )
 
-PHONE = Target("phone", base=0, view_id=7, form=Format.CBOR)
-TABLET = Target("tablet", base=2, view_id=8, form=Format.JSON)
+PHONE = Target("phone", b"one-time", base=0, view_id=7, form=Format.CBOR)
+TABLET = Target("tablet", b"another!", base=2, view_id=8, form=Format.JSON)
 CONTENT_BYTES_MAX = 100
 
 
@@ -89,7 +91,7 @@ def test_a_push_says_all_of_its_item() -> None:
     assert read_all(store, 0) == [
         Notification(
             v=messages.VERSION,
-            lineage=view.lineage(EPOCH, base=0, view_id=7),
+            lineage=view.lineage(EPOCH, base=0, view_id=7, generation=b"one-time"),
             n=1,
             prev=None,
             asof=1,
@@ -168,12 +170,80 @@ def test_asof_is_the_head_in_every_push() -> None:
 # What its tokens mean, P4
 
 
+def lineage_of(target: Target, epoch: bytes = EPOCH) -> int:
+    return view.lineage(
+        epoch, base=target.base, view_id=target.view_id, generation=target.generation
+    )
+
+
 @pytest.mark.parametrize("target", [PHONE, TABLET])
 def test_the_lineage_is_that_of_the_target_in_the_newest_epoch(target: Target) -> None:
     store = memory_feed(put("ada"))
     open_epoch(store, b"epoch--2")
     (got,) = read_all(store, 0, target)
-    assert got.lineage == view.lineage(b"epoch--2", base=target.base, view_id=target.view_id)
+    assert got.lineage == lineage_of(target, b"epoch--2")
+
+
+# What is held back, F7
+
+
+def test_what_is_held_back_is_pushed_to_nobody_and_presupposed_by_nobody() -> None:
+    store = memory_feed(put("ada"), put("bob"), put("cyd"))
+    hold_back(store, "bob")
+    assert [(it.item_id, it.n, it.prev, it.asof) for it in read_all(store, 0)] == [
+        ("ada", 1, None, 3),
+        ("cyd", 3, 1, 3),
+    ]
+
+
+def test_let_out_it_is_pushed_as_a_change_of_old_content() -> None:
+    store = memory_feed(put("ada", b"one"), put("bob"))
+    hold_back(store)
+    retry(store)
+    (got,) = read_all(store, 2)
+    assert got.put is not None
+    assert (got.n, got.c, got.put.content) == (3, None, None)
+    assert got.put.digest == digest_of([b"one"])
+
+
+# One push more
+
+
+def remind(store: FeedStore, target: Target = PHONE) -> Notification | None:
+    with store.snapshot(FEED) as snapshot:
+        push = reminder(snapshot, target)
+    return None if push is None else read(push)
+
+
+@pytest.mark.parametrize("target", [PHONE, TABLET])
+def test_a_reminder_is_the_newest_change_without_its_content(target: Target) -> None:
+    got = remind(
+        memory_feed(put("ada"), put("bob", b"bytes"), put("cyd"), put("bob", b"x")), target
+    )
+    assert got is not None
+    assert got.put is not None
+    base = target.base
+    assert (got.item_id, got.n, got.prev, got.asof) == ("bob", 4 - base, 3 - base, 4 - base)
+    assert (got.put.content, got.put.size, got.c) == (None, 1, None)
+    assert got.lineage == lineage_of(target)
+
+
+def test_a_reminder_may_be_a_remove() -> None:
+    got = remind(memory_feed(put("ada"), Delete("ada")))
+    assert got is not None
+    assert (got.remove, got.n) == ("ada", 2)
+
+
+def test_a_reminder_is_not_of_what_is_held_back() -> None:
+    store = memory_feed(put("ada"), put("bob"))
+    hold_back(store, "bob")
+    got = remind(store)
+    assert got is not None
+    assert (got.item_id, got.n, got.asof) == ("ada", 1, 2)
+
+
+def test_there_is_no_reminder_of_nothing() -> None:
+    assert remind(memory_feed()) is None
 
 
 # Encoded once
@@ -204,8 +274,14 @@ class RecordingSnapshot:
     def row(self, item_id: str) -> Row | None:
         return self._snapshot.row(item_id)
 
+    def quarantined(self) -> Sequence[Row]:
+        return self._snapshot.quarantined()
+
     def items(self, *, after: str | None, limit: int) -> Sequence[Row]:
         return self._snapshot.items(after=after, limit=limit)
+
+    def entries(self, first: bytes, last: bytes) -> Iterator[Entry]:
+        return self._snapshot.entries(first, last)
 
     def content(self, item_id: str, *, offset: int, bytes_max: int) -> bytes:
         self.read.append(item_id)
@@ -213,10 +289,10 @@ class RecordingSnapshot:
 
 
 @pytest.mark.parametrize("count", [1, 2, 500])
-def test_content_is_read_and_encoded_once_for_each_form(count: int) -> None:
+def test_content_is_read_once(count: int) -> None:
     old = memory_feed(put("old"), put("ada"), put("bob"), Alter("old", flags=("x",)), Delete("bob"))
     targets = [
-        Target(f"device-{number}", number, number, list(Format)[number % 2])
+        Target(f"device-{number}", bytes(8), number, number, list(Format)[number % 2])
         for number in range(count)
     ]
     with old.snapshot(FEED) as snapshot:
@@ -224,7 +300,7 @@ def test_content_is_read_and_encoded_once_for_each_form(count: int) -> None:
         made = list(_pushes(recording, 1, targets))
     assert len(made) == 3 * count
     # Not of `old`, whose content is older than the cursor, nor of `bob`, who is deleted.
-    assert recording.read == ["ada"] * min(count, 2)
+    assert recording.read == ["ada"]
 
 
 def test_nothing_is_read_for_nobody() -> None:
@@ -253,7 +329,7 @@ def modelled(snapshot: FeedSnapshot, row: Row, target: Target, cursor: int) -> N
     prev = snapshot.newest_below(row.seq)
     return Notification(
         v=messages.VERSION,
-        lineage=view.lineage(EPOCH, base=target.base, view_id=target.view_id),
+        lineage=lineage_of(target),
         n=row.seq - target.base,
         prev=None if prev is None else prev - target.base,
         asof=snapshot.head - target.base,
@@ -292,7 +368,7 @@ def _changes(draw: st.DrawFn) -> list[Mutation]:
 def test_the_joined_bytes_say_what_the_whole_message_says(
     mutations: list[Mutation], form: Format, base: int, cursor: int
 ) -> None:
-    target = Target("phone", base, 7, form)
+    target = replace(PHONE, base=base, form=form)
     with memory_feed(*mutations).snapshot(FEED) as snapshot:
         made = list(_pushes(snapshot, cursor, [target]))
         wholes = [modelled(snapshot, row, target, cursor) for row in snapshot.rows(cursor + 1, 99)]

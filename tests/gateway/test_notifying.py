@@ -19,6 +19,7 @@ from gateway.registry import Registry
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 from tests.eventually import PATIENCE_S, eventually
+from tests.gateway.damage import flip_byte, lose_content
 from tests.gateway.outboxes import Outbox
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, put
 
@@ -71,13 +72,14 @@ class Gateway:
         self.registry = Registry()
         self.outbox = WatchedOutbox()
         self.counters = Counters()
+        self.poisons: list[tuple[str, str]] = []
         with store.transaction() as transaction:
             transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
         self.know("phone")
         self.registry.came_online("phone", 1.0)
 
     def know(self, device: str, feed: str = FEED) -> None:
-        record = Record(0, 7, Format.CBOR, EPOCH, TokenSet(), 5)
+        record = Record(b"one-time", 0, 7, Format.CBOR, EPOCH, TokenSet(), 5)
         self.registry.synced(device, feed, record)
 
     def notifying(self) -> Notifying:
@@ -87,6 +89,7 @@ class Gateway:
             outbound=self.outbox,
             counters=self.counters,
             notification_content_bytes_max=100,
+            on_poison=lambda feed, poison: self.poisons.append((feed, poison.item_id)),
         )
 
     @contextlib.contextmanager
@@ -104,8 +107,13 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    store = BreakingStore(tmp_path / "gateway.sqlite3")
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "gateway.sqlite3"
+
+
+@pytest.fixture
+def gateway(path: Path) -> Iterator[Gateway]:
+    store = BreakingStore(path)
     yield Gateway(store)
     store.close()
 
@@ -255,6 +263,66 @@ def test_a_store_that_stays_broken_does_not_end_the_notifier(gateway: Gateway) -
         gateway.store.failures = 0
         commit(gateway, notifying, put("bob"))
         gateway.outbox.wait_for("bob")
+
+
+def test_the_others_go_on_after_an_item_that_breaks(gateway: Gateway, path: Path) -> None:
+    gateway.know("tablet")
+    gateway.registry.came_online("tablet", 1.0)
+    with gateway.started() as notifying:
+        change(gateway.store, *(put(it) for it in ("ada", "lost", "bob", "flipped", "cyd")))
+        lose_content(path, "lost")
+        flip_byte(path, "flipped")
+        notifying.committed()
+    for device in ("phone", "tablet"):
+        pushed = [n for who, _, _, n in gateway.outbox.notifications() if who == device]
+        assert pushed == [1, 3, 5]
+    assert gateway.poisons == [(FEED, "lost"), (FEED, "flipped")]
+    assert notifying.cursors() == {FEED: 5}
+    assert gateway.errors() == 0
+
+
+def test_the_newest_item_breaks(gateway: Gateway, path: Path) -> None:
+    with gateway.started() as notifying:
+        change(gateway.store, put("ada"), put("lost"))
+        lose_content(path, "lost")
+        notifying.committed()
+        gateway.outbox.wait_for("ada")
+        assert eventually(lambda: gateway.poisons)
+        commit(gateway, notifying, put("bob"))
+    assert [it for _, _, it, _ in gateway.outbox.notifications()] == ["ada", "bob"]
+    assert gateway.poisons == [(FEED, "lost")]  # once: the cursor is past it
+
+
+def test_a_device_is_reminded_in_all_its_feeds(gateway: Gateway) -> None:
+    with gateway.store.transaction() as transaction:
+        transaction.add_feed("mail", epoch_id=EPOCH, now=NOW)
+        transaction.add_feed("never", epoch_id=EPOCH, now=NOW)
+        transaction.add_feed("others", epoch_id=EPOCH, now=NOW)
+        for feed in ("mail", "others"):
+            transaction.apply(feed, put("hello"), now=NOW)
+    change(gateway.store, put("ada"), put("bob"))
+    gateway.know("phone", "mail")
+    gateway.know("phone", "never")
+    gateway.know("tablet", "others")
+    gateway.registry.came_online("tablet", 1.0)
+    notifying = gateway.notifying()
+    notifying.remind("phone")
+    assert gateway.outbox.notifications() == [
+        ("phone", FEED, "bob", 2),
+        ("phone", "mail", "hello", 1),
+    ]
+    gateway.registry.went_offline("phone")
+    notifying.remind("phone")
+    assert len(gateway.outbox.notifications()) == 2
+
+
+def test_an_item_that_breaks_reminds_nobody(gateway: Gateway, path: Path) -> None:
+    change(gateway.store, put("ada"))
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE item SET kind = 'No kind'")
+    gateway.notifying().remind("phone")
+    assert gateway.poisons == [(FEED, "ada")]
+    assert gateway.outbox.notifications() == []
 
 
 def _counted(gateway: Gateway, errors: int) -> bool:

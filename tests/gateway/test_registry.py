@@ -9,7 +9,7 @@ from gateway.registry import Registry
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 
-OLD = Record(3, 7, Format.CBOR, bytes(8), TokenSet.span(-2, 5), 1_000)
+OLD = Record(b"one-time", 3, 7, Format.CBOR, bytes(8), TokenSet.span(-2, 5), 1_000)
 NEW = replace(OLD, base=4, form=Format.JSON, synced_at=2_000)
 
 
@@ -23,7 +23,7 @@ def test_only_who_is_online_and_known_is_pushed_to() -> None:
     online(registry, "phone", mail=OLD)
     online(registry, "new")
     registry.synced("away", "mail", OLD)
-    assert registry.targets("mail") == [Target("phone", 3, 7, Format.CBOR)]
+    assert registry.targets("mail") == [Target("phone", b"one-time", 3, 7, Format.CBOR)]
     assert registry.targets("work") == []
     assert registry.online() == ["new", "phone"]
     assert [registry.is_online(it) for it in ("phone", "away")] == [True, False]
@@ -33,7 +33,7 @@ def test_a_request_makes_a_replica_known() -> None:
     registry = Registry()
     online(registry, "phone")
     registry.synced("phone", "mail", NEW)
-    assert registry.targets("mail") == [Target("phone", 4, 7, Format.JSON)]
+    assert registry.targets("mail") == [Target("phone", b"one-time", 4, 7, Format.JSON)]
     assert registry.record("phone", "mail") == NEW
     assert registry.record("phone", "work") is None
 
@@ -93,6 +93,28 @@ def test_what_was_taken_to_save_changes_no_more() -> None:
     assert taken == {"phone": {"mail": OLD}}
 
 
+def test_a_new_generation_leaves_what_is_known_and_the_ledger_is_told() -> None:
+    registry = Registry()
+    online(registry, "phone", mail=OLD, work=NEW)
+    online(registry, "tablet", mail=OLD)
+    registry.regenerate("phone", b"the new!")
+    assert registry.targets("mail") == [
+        Target("phone", b"the new!", 3, 7, Format.CBOR),
+        Target("tablet", b"one-time", 3, 7, Format.CBOR),
+    ]
+    assert registry.record("phone", "work") == replace(NEW, generation=b"the new!")
+    unsaved = registry.take_unsaved()
+    assert list(unsaved) == ["phone"]
+    assert unsaved["phone"]["mail"] == replace(OLD, generation=b"the new!")
+
+
+def test_a_new_generation_of_who_is_not_at_hand() -> None:
+    registry = Registry()
+    registry.regenerate("phone", b"the new!")
+    assert not registry.is_known("phone")
+    assert registry.take_unsaved() == {}
+
+
 def test_a_removed_device_is_forgotten() -> None:
     registry = Registry()
     online(registry, "phone", mail=OLD)
@@ -130,3 +152,13 @@ def test_from_many_threads() -> None:
     registry.take_unsaved()
     assert registry.online() == []
     assert not any(registry.is_known(f"device-{number}") for number in range(4))
+
+
+def test_what_is_known_of_another_enrolment_goes() -> None:
+    registry = Registry()
+    registry.synced("phone", "mail", OLD)
+    registry.keep_only("phone", OLD.generation)
+    assert registry.is_known("phone")
+    registry.keep_only("phone", b"another!")
+    assert not registry.is_known("phone")
+    assert registry.take_unsaved() == {}

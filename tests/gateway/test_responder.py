@@ -10,7 +10,7 @@ from gateway.responder import AnswerLimits
 from sync_protocol import limits, messages
 from sync_protocol.digests import digest_of
 from sync_protocol.limits import ANSWER_BYTES_MIN
-from sync_protocol.messages import Answer, Collection, Remainder, Wanted
+from sync_protocol.messages import Answer, Collection, Range, Remainder, Wanted
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 from tests.gateway.asking import (
@@ -18,6 +18,8 @@ from tests.gateway.asking import (
     VIEW_ID,
     ask,
     collection,
+    compare,
+    compared_of,
     content_of,
     delta_of,
     held_in,
@@ -264,10 +266,8 @@ def test_content_that_was_sent_is_presented_from_then_on() -> None:
     assert content_of(second.changes[0]) is None
 
 
-def test_who_has_no_collection_has_nothing_to_remove() -> None:
+def test_a_remove_comes_to_whoever_lacks_its_token() -> None:
     store = memory_feed(*items(3), Delete("item-2"))
-    assert [it.n for it in delta_of(ask(store)).changes] == [3, 1]
-    assert held_in(delta_of(ask(store))) == [(1, 4)]
     delta = delta_of(ask(store, collection((1, 2), asof=2)))
     assert [(it.n, it.remove) for it in delta.changes] == [(4, "item-2"), (3, None)]
 
@@ -409,33 +409,25 @@ def test_p0_stays_as_presented_while_something_is_pending() -> None:
         assert (delta.more, delta.p0) == (True, p0)
 
 
-def test_who_begins_has_missed_no_purge() -> None:
-    store = purged_feed()
-    change(store, *items(4, size=3_000))
-    delta = delta_of(ask(store, answer_bytes_max=ANSWER_BYTES_MIN))
-    assert (delta.more, delta.p0) == (True, 5)
-    presented = collection(*held_in(delta), asof=9, p0=delta.p0)
-    assert delta_of(ask(store, presented)).changes
+def test_who_has_no_collection_is_answered_with_a_comparison() -> None:
+    # Of all that is not listed nothing but tokens comes, and they make no replica known.
+    with memory_feed(*items(3), Delete("item-2")).snapshot(FEED) as snapshot:
+        response = compare(snapshot, Range(entries=b""), base=None)
+    compared = compared_of(response)
+    assert (compared.base, compared.head, compared.lineage) == (4, 0, lineage(base=4))
+    assert list(TokenSet.decode(compared.missing)) == [(-3, -3), (-1, -1)]
+    assert (response.answer.id, response.answer.delta) == (REQUEST_ID, None)
+    assert (response.replica, response.sent) == (None, ())
 
 
-def test_a_new_replica_counts_from_the_head() -> None:
-    store = memory_feed(*items(3))
-    delta = delta_of(ask(store, base=None))
-    assert (delta.base, delta.head) == (3, 0)
-    assert [it.n for it in delta.changes] == [0, -1, -2]
-    assert held_in(delta) == [(-2, 0)]
-    assert delta.lineage == lineage(base=3)
-
-
-def test_a_replica_keeps_its_base_without_a_collection() -> None:
-    delta = delta_of(ask(memory_feed(*items(3)), base=1))
-    assert (delta.base, [it.n for it in delta.changes]) == (1, [2, 1, 0])
+def test_a_set_that_holds_nothing_has_missed_a_purge() -> None:
+    assert void_of(ask(purged_feed(), collection(asof=5))) == "purged"
+    assert delta_of(ask(purged_feed(), collection(asof=5, p0=5))).changes
 
 
 def test_an_empty_feed() -> None:
-    delta = delta_of(ask(memory_feed(), base=None))
+    delta = delta_of(ask(memory_feed(), collection()))
     assert (delta.base, delta.head, delta.changes, delta.tokens) == (0, 0, (), b"")
-    assert delta_of(ask(memory_feed(), collection())).changes == ()
 
 
 @pytest.mark.parametrize("form", Format)

@@ -1,6 +1,7 @@
 """Answers keep their size, and no request whatsoever is more than answered."""
 
 import functools
+from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.feed import Alter, Delete, FeedStore, Mutation
 from gateway.feed_memory import MemoryFeedStore
 from gateway.responder import AnswerLimits, respond
-from sync_protocol import limits, messages, wire
+from sync_protocol import inventory, limits, messages, wire
 from sync_protocol.digests import DIGEST_BYTES, digest_of
 from sync_protocol.errors import ProtocolError
 from sync_protocol.limits import (
@@ -18,10 +19,11 @@ from sync_protocol.limits import (
     INTEGER_MAX,
     TOKEN_SET_BYTES_MAX,
 )
-from sync_protocol.messages import Answer, Collection, Delta, Request, Wanted
+from sync_protocol.messages import Answer, Collection, Delta, Range, Request, Wanted
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
-from tests.gateway.asking import REQUEST_ID, Walker, ask, collection, delta_of, lineage
+from tests.gateway import random_feeds
+from tests.gateway.asking import GENERATION, REQUEST_ID, Walker, ask, collection, delta_of, lineage
 from tests.gateway.sample_feeds import (
     EPOCH,
     FEED,
@@ -41,37 +43,6 @@ UNHURRIED = settings(deadline=None)
 LARGEST = AnswerLimits(answer_bytes_max=ANSWER_BYTES_MAX // 2)
 BASES = (0, 1, 9, INTEGER_MAX - 1, INTEGER_MAX)
 
-# Names of the characters that cost the most on one of the two wires, and of those that do not.
-_names = st.one_of(
-    st.text('"\\', min_size=1, max_size=255),
-    st.text("ä€\U0001f600", min_size=1, max_size=60),
-    st.text("abc", min_size=1, max_size=255),
-)
-_sizes = st.sampled_from((0, 1, 40, 700, 1_023, 4_000, 4_096, 9_000, 70_000))
-
-
-@st.composite
-def _puts(draw: st.DrawFn) -> Mutation:
-    return put(
-        draw(_names),
-        b"x" * draw(_sizes),
-        kind=draw(st.sampled_from(("contact", "k" * 32))),
-        media_type=draw(st.sampled_from(("text/vcard", "a" * 63 + "/" + "b" * 63))),
-        folder=draw(st.one_of(st.just(""), _names)),
-        flags=tuple(draw(st.lists(st.sampled_from(("\\Seen", "\\" * 64, "a")), max_size=3))),
-        date=draw(st.sampled_from((None, 1_700_000_000, -INTEGER_MAX))),
-    )
-
-
-def _mutations(puts: list[Mutation]) -> list[Mutation]:
-    """The puts, then changes of flags and deletes of some of them, so that c is not always n."""
-    ids = list(dict.fromkeys(it.id for it in puts))
-    return [
-        *puts,
-        *(Alter(item_id, flags=("x", "y")) for item_id in ids[::3]),
-        *(Delete(item_id) for item_id in ids[::5]),
-    ]
-
 
 def _is_least(delta: Delta) -> bool:
     """Whether an answer holds nothing but the one change that every answer may hold."""
@@ -81,7 +52,7 @@ def _is_least(delta: Delta) -> bool:
 
 @UNHURRIED
 @given(
-    puts=st.lists(_puts(), min_size=1, max_size=40),
+    puts=st.lists(random_feeds.puts(), min_size=1, max_size=40),
     form=st.sampled_from(Format),
     asked=st.sampled_from((0, ANSWER_BYTES_MIN, 5_000, 30_000, 200_000)),
     inline_bytes_max=st.sampled_from((2_000, 64 * limits.KIB)),
@@ -89,7 +60,7 @@ def _is_least(delta: Delta) -> bool:
 def test_every_page_keeps_the_size_asked_for_and_all_arrives(
     puts: list[Mutation], form: Format, asked: int, inline_bytes_max: int
 ) -> None:
-    store = memory_feed(*_mutations(puts))
+    store = memory_feed(*random_feeds.with_later_changes(puts))
     bounds = AnswerLimits(inline_bytes_max=inline_bytes_max)
     walker = Walker(store, form, asked, bounds)
     walker.ask_for_all(pages_max=3_000)
@@ -182,7 +153,9 @@ def _one_old_content() -> FeedStore:
 
 
 def test_one_too_many_wanted_is_refused() -> None:
-    request = Request(v=1, id=REQUEST_ID, view_id=1, wanted=(_wanted(0),) * 64)
+    request = Request(
+        v=1, id=REQUEST_ID, base=0, view_id=1, collection=collection(), wanted=(_wanted(0),) * 64
+    )
     encoded = wire.encode(request, Format.JSON)
     assert messages.decode_request(encoded) == request
     part = wire.encode(_wanted(0), Format.JSON)
@@ -245,6 +218,32 @@ def _collections(draw: st.DrawFn, base: int, view_id: int) -> Collection:
 
 
 @st.composite
+def _ranges(draw: st.DrawFn) -> Range:
+    """Of items that are there and of others."""
+    count = draw(st.sampled_from((0, 1, 16)))
+    digits_max = inventory.PREFIX_DIGITS_MAX - (count > 1)  # one of all digits has no parts
+    prefix = draw(st.text(inventory.DIGITS, max_size=digits_max))
+    if count:
+        size = count * inventory.FINGERPRINT_BYTES
+        return Range(prefix=prefix, fingerprints=draw(st.binary(min_size=size, max_size=size)))
+    first, _ = inventory.bounds(prefix)
+    hashes = [*map(inventory.id_hash, ("large", "moved", "item-1", "item-3", "x")), first]
+    held = st.lists(st.tuples(st.sampled_from(hashes), st.binary(min_size=8, max_size=8)))
+    entries = [it for it in draw(held) if it[0].hex().startswith(prefix)]
+    return Range(prefix=prefix, entries=inventory.pack(entries))
+
+
+def _apart(ranges: list[Range]) -> tuple[Range, ...]:
+    """Those of the ranges that lie over none before them."""
+    kept: list[Range] = []
+    for each in ranges:
+        prefixes = [each.prefix, *(it.prefix for it in kept)]
+        if not any(one.startswith(two) for one, two in permutations(prefixes, 2)):
+            kept.append(each)
+    return tuple(kept)
+
+
+@st.composite
 def _requests(draw: st.DrawFn) -> Request:
     base = draw(st.one_of(st.none(), st.sampled_from(BASES), _naturals))
     view_id = draw(st.sampled_from((0, 1, 2**32 - 1)))
@@ -252,6 +251,7 @@ def _requests(draw: st.DrawFn) -> Request:
     digests = st.sampled_from((digest_of([bytes(100_000)]), digest_of([b"x" * 50]), bytes(16)))
     wanted = st.builds(Wanted, id=names, digest=digests, offset=_naturals)
     presented = None if base is None else draw(st.none() | _collections(base, view_id))
+    ranges = st.lists(_ranges(), min_size=1, max_size=20).map(_apart)
     return Request(
         v=messages.VERSION,
         id=draw(st.binary(min_size=8, max_size=8)),
@@ -260,6 +260,7 @@ def _requests(draw: st.DrawFn) -> Request:
         answer_bytes_max=draw(_naturals),
         collection=presented,
         wanted=tuple(draw(st.lists(wanted, max_size=limits.REQUEST_WANTED_MAX))),
+        inventory=draw(ranges) if presented is None else (),
     )
 
 
@@ -267,13 +268,16 @@ def _requests(draw: st.DrawFn) -> Request:
 @given(request=_requests(), form=st.sampled_from(Format))
 def test_whatever_is_asked_is_answered_and_can_be_read(request: Request, form: Format) -> None:
     with _feed_with_a_past().snapshot(FEED) as snapshot:
-        response = respond(request, snapshot, form=form, bounds=LARGEST)
+        response = respond(request, snapshot, generation=GENERATION, form=form, bounds=LARGEST)
     encoded = wire.encode(response.answer, form)
     assert wire.decode(Answer, encoded, bytes_max=ANSWER_BYTES_MAX) == response.answer
     assert response.answer.id == request.id
     if response.answer.delta is not None:
         TokenSet.decode(response.answer.delta.tokens)
         assert response.replica is not None
+    if response.answer.inventory is not None:
+        TokenSet.decode(response.answer.inventory.missing)
+        assert 0 < response.answer.inventory.answered <= len(request.inventory)
 
 
 @UNHURRIED

@@ -1,138 +1,61 @@
 """The responder's thread: every request is answered or counted, and none ends it."""
 
-import contextlib
 import logging
-import sqlite3
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.counters import Counters
 from gateway.device import Device
-from gateway.feed_sqlite import SqliteSnapshot, SqliteStore
-from gateway.inbox import REQUESTS_MAX, STATUSES_MAX, Inbox, WaitingRequest, WaitingStatus
-from gateway.ledger import MemoryLedger, Record
+from gateway.inbox import REQUESTS_MAX, STATUSES_MAX
+from gateway.ledger import Record
 from gateway.notifier import Target
-from gateway.registry import Registry
-from gateway.responder import AnswerLimits
-from gateway.responding import Responding
+from gateway.quarantine import TRIES_MAX
+from gateway.responding import POISON_RETRY_S, Responding
+from gateway.rivals import WARNING
 from sync_protocol import messages, wire
+from sync_protocol.digests import digest_of
 from sync_protocol.limits import REQUEST_BYTES_MAX
-from sync_protocol.messages import Request
+from sync_protocol.messages import Range, Request, Wanted
 from sync_protocol.token_set import TokenSet
 from sync_protocol.topics import Topics
 from sync_protocol.wire import Format
-from tests.gateway.asking import REQUEST_ID, VIEW_ID
-from tests.gateway.outboxes import Answered, Outbox
+from tests.gateway.answering import BreakingStore, Gateway
+from tests.gateway.asking import GENERATION, REQUEST_ID, VIEW_ID, collection, lineage
+from tests.gateway.damage import flip_byte, hold_back, lose_content, retry
+from tests.gateway.outboxes import Answered
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, put
 
-GENERATION = b"one-time"
 REQUESTS = f"sync/v1/phone/{FEED}/request"
 STATUS = "sync/v1/phone/status"
 
 
-class BreakingStore(SqliteStore):
-    """A store that fails once when it is `broken`."""
-
-    broken = False
-
-    @contextlib.contextmanager
-    def snapshot(self, feed: str) -> Iterator[SqliteSnapshot]:
-        if self.broken:
-            self.broken = False
-            raise sqlite3.OperationalError("disk I/O error in the secret part")
-        with super().snapshot(feed) as snapshot:
-            yield snapshot
-
-
-class OneByOne(Inbox):
-    """An inbox in which nothing replaces anything: who puts waits until it was worked off."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._worked_off = threading.Semaphore(0)
-        self._is_working = False
-
-    def put_status(self, device: str, payload: bytes) -> bool:
-        is_in = super().put_status(device, payload)
-        assert self._worked_off.acquire(timeout=60)
-        return is_in
-
-    def put_request(
-        self, device: str, feed: str, payload: bytes
-    ) -> Literal["taken", "replaced", "full"]:
-        outcome = super().put_request(device, feed, payload)
-        assert self._worked_off.acquire(timeout=60)
-        return outcome
-
-    def take(self) -> WaitingStatus | WaitingRequest | None:
-        if self._is_working:
-            self._worked_off.release()
-        waiting = super().take()
-        self._is_working = waiting is not None
-        return waiting
-
-
-@dataclass
-class Gateway:
-    """A store with two feeds, of which phone may hold one, and all that answers."""
-
-    store: BreakingStore
-    ledger: MemoryLedger = field(default_factory=MemoryLedger)
-    registry: Registry = field(default_factory=Registry)
-    outbox: Outbox = field(default_factory=Outbox)
-    counters: Counters = field(default_factory=Counters)
-
-    def __post_init__(self) -> None:
-        with self.store.transaction() as transaction:
-            transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
-            transaction.add_feed("private", epoch_id=EPOCH, now=NOW)
-            transaction.add_device(Device("phone", "", GENERATION, (FEED,)), now=NOW)
-        change(self.store, put("ada"), put("bob"))
-
-    def responding(self) -> Responding:
-        return Responding(
-            store=self.store,
-            ledger=self.ledger,
-            registry=self.registry,
-            outbound=self.outbox,
-            topic_names=Topics(),
-            bounds=AnswerLimits(),
-            counters=self.counters,
-            unix_time=lambda: 1234.5,
-        )
-
-    def take(self, *taken: tuple[str, bytes]) -> list[Answered]:
-        """What messages lead to, each of them worked off before the next comes."""
-        before = len(self.outbox.answers)
-        with mock.patch("gateway.responding.Inbox", OneByOne):
-            responding = self.responding()
-        responding.start()
-        for topic, payload in taken:
-            responding.take(topic, payload)
-        responding.close()
-        return self.outbox.answers[before:]
-
-    def counts(self, *names: str) -> list[int]:
-        return [self.counters.read().get(name, 0) for name in names]
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "gateway.sqlite3"
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    store = BreakingStore(tmp_path / "gateway.sqlite3")
+def gateway(path: Path) -> Iterator[Gateway]:
+    store = BreakingStore(path)
     yield Gateway(store)
     store.close()
 
 
-def request(form: Format = Format.CBOR, *, base: int | None = None) -> bytes:
-    return wire.encode(Request(v=1, id=REQUEST_ID, view_id=VIEW_ID, base=base), form)
+def request(form: Format = Format.CBOR, *, base: int = 2) -> bytes:
+    """Of a device that holds nothing."""
+    held = collection(base=base)
+    asked = Request(v=1, id=REQUEST_ID, view_id=VIEW_ID, base=base, collection=held)
+    return wire.encode(asked, form)
+
+
+def inventory(form: Format = Format.CBOR) -> bytes:
+    """Of a device that begins."""
+    asked = Request(v=1, id=REQUEST_ID, view_id=VIEW_ID, inventory=(Range(entries=b""),))
+    return wire.encode(asked, form)
 
 
 # Requests
@@ -157,6 +80,7 @@ def test_requests_are_answered_in_turn(gateway: Gateway) -> None:
 def test_a_request_makes_the_replica_known(gateway: Gateway) -> None:
     gateway.take((REQUESTS, request(Format.JSON)))
     assert gateway.registry.record("phone", FEED) == Record(
+        generation=GENERATION,
         base=2,
         view_id=VIEW_ID,
         form=Format.JSON,
@@ -165,6 +89,36 @@ def test_a_request_makes_the_replica_known(gateway: Gateway) -> None:
         synced_at=1234,
     )
     assert list(gateway.registry.take_unsaved()) == ["phone"]
+
+
+@pytest.mark.parametrize("form", Format)
+def test_an_inventory_is_answered_and_tells_nothing_of_the_replica(
+    gateway: Gateway, form: Format
+) -> None:
+    (answered,) = gateway.take((REQUESTS, inventory(form)))
+    assert wire.form_of(answered.payload) is form
+    compared = answered.answer.inventory
+    assert compared is not None
+    assert (compared.base, compared.head, compared.answered) == (2, 0, 1)
+    assert compared.lineage == lineage(base=2)
+    assert list(TokenSet.decode(compared.missing)) == [(-1, 0)]
+    assert gateway.registry.record("phone", FEED) is None
+    assert gateway.counts("requests", "changes resent") == [1, 0]
+
+
+def test_two_agents_of_one_device_are_told_once(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    def asked(view_id: int) -> bytes:
+        inventory = '"inventory":[{"entries":""}]'
+        return f'{{"v":1,"id":"AAAAAAAAAAA=","view_id":{view_id},{inventory}}}'.encode()
+
+    gateway.take((REQUESTS, asked(1)), (REQUESTS, asked(2)))
+    assert not gateway.registry.are_two("phone", now=1234.5)
+    gateway.take((REQUESTS, asked(1)), (REQUESTS, asked(2)))
+    assert gateway.registry.are_two("phone", now=1234.5)
+    assert caplog.messages == [f"device phone: {WARNING}"]
+    assert gateway.counts("device ids found with two agents") == [1]
 
 
 def refusal(answered: Answered) -> tuple[str, str]:
@@ -269,14 +223,105 @@ def test_a_failure_of_the_outbound_is_counted_and_survived(gateway: Gateway) -> 
     assert gateway.counts("errors in a handler") == [1]
 
 
+# Items that break the answer, F7
+
+
+@pytest.fixture
+def held_in_part(gateway: Gateway) -> Wanted:
+    """What a device asks for that holds the first three bytes of bob."""
+    change(gateway.store, put("bob", b"new bytes"))
+    return Wanted(id="bob", digest=digest_of([b"new bytes"]), offset=3)
+
+
+def asked(*held: tuple[int, int], wanted: tuple[Wanted, ...] = ()) -> bytes:
+    made = Request(
+        v=1,
+        id=REQUEST_ID,
+        view_id=VIEW_ID,
+        base=0,
+        collection=collection(*held),
+        wanted=wanted,
+    )
+    return wire.encode(made, Format.CBOR)
+
+
+def changes_of(answered: Answered) -> list[tuple[str, int, bool]]:
+    """Item id, n and whether its content came, of each change."""
+    assert answered.answer.delta is not None
+    return [
+        (it.item_id, it.n, it.put is not None and it.put.content is not None)
+        for it in answered.answer.delta.changes
+    ]
+
+
+@pytest.mark.parametrize("break_item", [lose_content, flip_byte])
+def test_the_third_time_it_is_held_back_and_the_rest_comes(
+    gateway: Gateway, path: Path, break_item: Callable[[Path, str], None]
+) -> None:
+    break_item(path, "ada")
+    *refused, last = gateway.take(*[(REQUESTS, asked())] * (TRIES_MAX + 1))
+    for answered in refused:
+        assert refusal(answered)[0] == "poison"
+        assert "ada" not in refusal(answered)[1]
+        assert answered.answer.refused is not None
+        assert answered.answer.refused.retry_after_s == POISON_RETRY_S
+    assert changes_of(last) == [("bob", 2, True)]
+    assert last.answer.delta is not None
+    # Its token is claimed: nothing is pending.
+    assert list(TokenSet.decode(last.answer.delta.tokens)) == [(1, 2)]
+    assert not last.answer.delta.more
+    assert gateway.counts("errors in a handler") == [0]
+
+
+def test_let_out_it_comes_as_a_new_change(gateway: Gateway) -> None:
+    hold_back(gateway.store)
+    (before,) = gateway.take((REQUESTS, asked()))
+    assert changes_of(before) == [("bob", 2, True)]
+    retry(gateway.store)
+    held = before.response.replica
+    assert held is not None
+    (answered,) = gateway.take((REQUESTS, asked(*held.held)))
+    # Its content is as old as the token claimed for it: who lacks it wants it.
+    assert changes_of(answered) == [("ada", 3, False)]
+    ada = Wanted(id="ada", digest=digest_of([b"BEGIN:VCARD"]))
+    (answered,) = gateway.take((REQUESTS, asked((1, 3), wanted=(ada,))))
+    assert answered.answer.delta is not None
+    assert [it.content for it in answered.answer.delta.remainders] == [b"BEGIN:VCARD"]
+
+
+def test_who_never_heard_of_it_is_sent_its_content(gateway: Gateway) -> None:
+    hold_back(gateway.store)
+    retry(gateway.store)
+    (answered,) = gateway.take((REQUESTS, asked()))
+    assert changes_of(answered) == [("ada", 3, True), ("bob", 2, True)]
+
+
+def test_what_is_held_back_is_wanted_in_vain(
+    gateway: Gateway, path: Path, held_in_part: Wanted
+) -> None:
+    lose_content(path, "bob")
+    *refused, last = gateway.take(
+        *[(REQUESTS, asked((1, 3), wanted=(held_in_part,)))] * (TRIES_MAX + 1)
+    )
+    assert [refusal(it)[0] for it in refused] == ["poison"] * TRIES_MAX
+    assert last.answer.delta is not None
+    assert (last.answer.delta.changes, last.answer.delta.remainders) == ((), ())
+    # Healed, the rest of it comes to who waits for it.
+    change(gateway.store, put("bob", b"new bytes"))
+    (answered,) = gateway.take((REQUESTS, asked((1, 3), wanted=(held_in_part,))))
+    assert changes_of(answered) == [("bob", 4, False)]
+    assert answered.answer.delta is not None
+    assert [it.content for it in answered.answer.delta.remainders] == [b" bytes"]
+
+
 # Statuses
 
 
 def test_who_says_online_is_pushed_to_as_the_ledger_knows_it(gateway: Gateway) -> None:
-    record = Record(1, 9, Format.JSON, EPOCH, TokenSet(), 5)
+    record = Record(GENERATION, 1, 9, Format.JSON, EPOCH, TokenSet(), 5)
     gateway.ledger.save("phone", GENERATION, {FEED: record})
     gateway.take((STATUS, b"online"))
-    assert gateway.registry.targets(FEED) == [Target("phone", 1, 9, Format.JSON)]
+    assert gateway.registry.targets(FEED) == [Target("phone", GENERATION, 1, 9, Format.JSON)]
     gateway.take((STATUS, b"offline"))
     assert gateway.registry.targets(FEED) == []
 
@@ -287,20 +332,32 @@ def test_an_empty_status_is_offline(gateway: Gateway) -> None:
 
 
 def test_another_enrolment_is_not_known_from_the_ledger(gateway: Gateway) -> None:
-    record = Record(1, 9, Format.JSON, EPOCH, TokenSet(), 5)
+    record = Record(GENERATION, 1, 9, Format.JSON, EPOCH, TokenSet(), 5)
     gateway.ledger.save("phone", b"the old!", {FEED: record})
     gateway.take((STATUS, b"online"))
     assert gateway.registry.online() == ["phone"]
     assert gateway.registry.targets(FEED) == []
 
 
+def test_a_collection_of_another_enrolment_is_void_and_makes_nothing_known(
+    gateway: Gateway,
+) -> None:
+    with gateway.store.transaction() as transaction:
+        transaction.remove_device("phone")
+        transaction.add_device(Device("phone", "", b"the new!", (FEED,)), now=NOW)
+    (answered,) = gateway.take((STATUS, b"online"), (REQUESTS, request()))
+    assert answered.answer.void == messages.Void(why="lineage")
+    assert gateway.registry.record("phone", FEED) is None
+    assert gateway.registry.targets(FEED) == []
+
+
 def test_a_request_before_the_status_leaves_the_other_feeds_known(gateway: Gateway) -> None:
     # The statuses and requests that meet a gateway that has just started come in any order.
-    record = Record(1, 9, Format.JSON, EPOCH, TokenSet(), 5)
+    record = Record(GENERATION, 1, 9, Format.JSON, EPOCH, TokenSet(), 5)
     gateway.ledger.save("phone", GENERATION, {FEED: record, "mail": record})
     gateway.take((REQUESTS, request()), (STATUS, b"online"))
-    assert gateway.registry.targets("mail") == [Target("phone", 1, 9, Format.JSON)]
-    assert gateway.registry.targets(FEED) == [Target("phone", 2, VIEW_ID, Format.CBOR)]
+    assert gateway.registry.targets("mail") == [Target("phone", GENERATION, 1, 9, Format.JSON)]
+    assert gateway.registry.targets(FEED) == [Target("phone", GENERATION, 2, VIEW_ID, Format.CBOR)]
     assert gateway.registry.take_unsaved()["phone"]["mail"] == record
 
 

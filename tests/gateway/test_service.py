@@ -13,11 +13,19 @@ import pytest
 
 from device_agent.agent import DeviceAgent
 from gateway.device import DeviceError, NoSuchDeviceError
-from gateway.feed import Alter, Delete, FeedError, Mutation, NoSuchFeedError, NoSuchItemError
+from gateway.feed import (
+    Alter,
+    Delete,
+    FeedError,
+    Mutation,
+    NoSuchFeedError,
+    NoSuchItemError,
+    StorageError,
+)
 from gateway.feed_sqlite import SqliteTransaction
 from gateway.ledger_tinydb import TinyDbLedger
 from gateway.run import Running, running
-from gateway.service import LEDGER_DIR, STORE_FILE, Account, Service, StorageError
+from gateway.service import LEDGER_DIR, STORE_FILE, Account, Service
 from gateway.settings import load
 from gateway.writer import WriterClosedError
 from tests.eventually import PATIENCE_S, eventually
@@ -115,6 +123,17 @@ class TestForgetting:
             service.add_device(DEVICE, [FEED, OTHER])
             assert not is_known(service)
         assert not ledger_file(tmp_path / "data").exists()
+
+    def test_a_device_enrolled_again_is_sent_nothing_that_it_holds(self, tmp_path: Path) -> None:
+        with served(tmp_path / "data") as gateway:
+            with synced_device(gateway, tmp_path / DEVICE):
+                pass
+            sent = gateway.service.counters.read()["changes resent"]
+            assert sent == 2
+            gateway.service.remove_device(DEVICE)
+            with synced_device(gateway, tmp_path / DEVICE):  # its collection is another's
+                pass
+            assert gateway.service.counters.read()["changes resent"] == sent
 
     def test_the_ledger_file_goes_with_the_device(self, tmp_path: Path) -> None:
         data_dir = tmp_path / "data"

@@ -1,11 +1,20 @@
 """What a push presupposes, and what its tokens mean (docs/protocol.md, P3 and P4)."""
 
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from gateway import view
-from gateway.feed import Alter, Delete, Mutation
+from gateway.feed import Alter, Delete, Mutation, PoisonError
+from gateway.feed_sqlite import SqliteStore
 from sync_protocol import tokens
 from sync_protocol.limits import INTEGER_MAX
+from tests.gateway.asking import GENERATION
+from tests.gateway.damage import flip_byte, lose_content
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, memory_feed, purge, put
 
 
@@ -52,21 +61,99 @@ def test_what_is_older_than_the_purge_presupposes_all_before_it() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        view.lineage(b"epoch--2", base=5, view_id=7),
-        view.lineage(EPOCH, base=6, view_id=7),
-        view.lineage(EPOCH, base=5, view_id=8),
-        tokens.lineage(EPOCH, base=5, view_id=7, renderer_version=view.NATIVE_RENDERER_VERSION + 1),
+        view.lineage(b"epoch--2", base=5, view_id=7, generation=GENERATION),
+        view.lineage(EPOCH, base=6, view_id=7, generation=GENERATION),
+        view.lineage(EPOCH, base=5, view_id=8, generation=GENERATION),
+        view.lineage(EPOCH, base=5, view_id=7, generation=b"the old!"),
+        tokens.lineage(
+            EPOCH,
+            base=5,
+            view_id=7,
+            renderer_version=view.NATIVE_RENDERER_VERSION + 1,
+            generation=GENERATION,
+        ),
     ],
-    ids=["epoch", "base", "view", "renderer"],
+    ids=["epoch", "base", "view", "generation", "renderer"],
 )
 def test_a_lineage_names_all_that_tokens_depend_on(other: int) -> None:
-    assert view.lineage(EPOCH, base=5, view_id=7) != other
+    assert view.lineage(EPOCH, base=5, view_id=7, generation=GENERATION) != other
 
 
 def test_a_lineage_is_the_same_everywhere_and_for_ever() -> None:
-    # Bytes 0 to 3 of SHA-256("epoch--1" 0000000000000005 00000007 00000001).
-    assert view.lineage(EPOCH, base=5, view_id=7) == 389529961
+    # Bytes 0 to 3 of SHA-256("epoch--1" 0000000000000005 00000007 00000001 "one-time").
+    assert view.lineage(EPOCH, base=5, view_id=7, generation=b"one-time") == 223865085
 
 
 def test_a_lineage_of_the_largest_numbers() -> None:
-    assert 0 <= view.lineage(b"\xff" * 8, base=INTEGER_MAX, view_id=2**32 - 1) < 2**32
+    largest = view.lineage(b"\xff" * 8, base=INTEGER_MAX, view_id=2**32 - 1, generation=b"\xff" * 8)
+    assert 0 <= largest < 2**32
+
+
+# What breaks
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A state file with ada, of five bytes."""
+    path = tmp_path / "gateway.sqlite3"
+    with contextlib.closing(SqliteStore(path)) as store:
+        with store.transaction() as transaction:
+            transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
+        change(store, put("ada", b"bytes"))
+    return path
+
+
+def read(path: Path, offset: int, bytes_max: int) -> bytes:
+    with contextlib.closing(SqliteStore(path)) as store, store.snapshot(FEED) as snapshot:
+        row = snapshot.row("ada")
+        assert row is not None
+        return view.content(snapshot, row, offset=offset, bytes_max=bytes_max)
+
+
+def test_content_from_a_byte_on(path: Path) -> None:
+    assert [read(path, *it) for it in ((0, 5), (0, 9), (2, 2), (2, 9), (5, 9), (9, 9), (0, 0))] == [
+        *(b"bytes", b"bytes", b"te", b"tes", b"", b"", b"")
+    ]
+
+
+@pytest.mark.parametrize("wanted", [(0, 5), (0, 1), (4, 9)])
+def test_a_content_that_is_lost(path: Path, wanted: tuple[int, int]) -> None:
+    lose_content(path, "ada")
+    with pytest.raises(PoisonError, match="item 'ada' has lost its content") as caught:
+        read(path, *wanted)
+    assert (caught.value.item_id, caught.value.seq) == ("ada", 1)
+    assert read(path, 5, 9) == b""  # nothing is asked of it
+
+
+@pytest.mark.parametrize("wanted", [(0, 5), (0, 99), (4, 1), (1, 99)])
+def test_a_content_that_is_damaged_is_told_at_its_end(path: Path, wanted: tuple[int, int]) -> None:
+    flip_byte(path, "ada")
+    with pytest.raises(PoisonError, match="item 'ada' has a damaged content") as caught:
+        read(path, *wanted)
+    assert (caught.value.item_id, caught.value.seq) == ("ada", 1)
+    assert read(path, 0, 4) == b"byte"
+
+
+def test_an_empty_content_breaks_nothing() -> None:
+    with memory_feed(put("ada", b"")).snapshot(FEED) as snapshot:
+        row = snapshot.row("ada")
+        assert row is not None
+        assert view.content(snapshot, row, offset=0, bytes_max=9) == b""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"flags": ("secret words",)}, "flags"),
+        ({"kind": "Secret"}, "kind"),
+        ({"size": -1}, "size"),
+    ],
+)
+def test_a_row_that_no_message_can_carry(wrong: Mapping[str, Any], says: str) -> None:
+    with memory_feed(put("ada")).snapshot(FEED) as snapshot:
+        row = snapshot.row("ada")
+    assert row is not None
+    with pytest.raises(PoisonError, match=rf"'ada' has a {says}.* that no message can") as caught:
+        view.put_of(replace(row, **wrong), None)
+    assert (caught.value.item_id, caught.value.seq) == ("ada", 1)
+    assert "ecret" not in str(caught.value)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.feed import Delete, NoSuchItemError
+from gateway.feed import Delete, NoSuchItemError, StorageError
 from gateway.feed_sqlite import SqliteStore, SqliteTransaction
 from gateway.writer import BATCH_JOBS_MAX, QUEUE_JOBS_MAX, Writer, WriterClosedError
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, contents, head, put
@@ -169,7 +169,7 @@ def test_a_store_that_fails_tells_all_and_keeps_nothing(path: Path) -> None:
             store.broken = True
             futures = [bench.put("ada"), bench.put("bob")]
         for future in futures:
-            with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+            with pytest.raises(StorageError, match="disk I/O error"):
                 future.result(PATIENCE_S)
         assert (bench.items(), bench.commits) == ([], 0)
         store.broken = False
@@ -187,7 +187,7 @@ def test_a_full_disk_tells_all_and_keeps_nothing(path: Path) -> None:
                 bench.put("later"),
             ]
         for future in futures:
-            with pytest.raises(sqlite3.OperationalError, match="full"):
+            with pytest.raises(StorageError, match="full"):
                 future.result(PATIENCE_S)
         assert bench.items() == ["first"]
         assert bench.put("second").result(PATIENCE_S) == 2

@@ -45,6 +45,10 @@ class Program:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """End it without a goodbye."""
         self._end(signal.SIGKILL)
@@ -83,9 +87,9 @@ class GatewayProgram:
     def start(self) -> None:
         """Start it and wait until it serves."""
         self.program.start()
-        assert eventually(self._serves), self.program.log()
+        assert eventually(self.serves), self.program.log()
 
-    def _serves(self) -> bool:
+    def serves(self) -> bool:
         with contextlib.suppress(NoGatewayError, NoAnswerError, ApiError), self.client() as client:
             # What a killed one left behind names another process.
             return client.announced.pid == self.program.pid and bool(client.status())

@@ -20,7 +20,14 @@ from sync_protocol.limits import ANSWER_BYTES_MIN
 from sync_protocol.wire import Format
 from tests.eventually import eventually
 from tests.integration.brokers import Mosquitto, free_port
-from tests.integration.edits import FEED, Held, difference, held_by_device, random_edit
+from tests.integration.edits import (
+    FEED,
+    Held,
+    difference,
+    held_by_device,
+    held_by_feed,
+    random_edit,
+)
 from tests.integration.lossy import LossyLink
 from tests.integration.witness import Witness
 
@@ -113,9 +120,7 @@ class Neighbourhood:
             device.agent.sync(0.5)
 
     def feed(self) -> Held:
-        service = self.gateway.service
-        rows = service.items(FEED, after=None, limit=1_000)
-        return {row.id: (service.content(FEED, row.id)[1], row.folder, row.flags) for row in rows}
+        return held_by_feed(self.gateway.service)
 
     def settle(self) -> None:
         """A calm link: every device syncs, is equal to the feed, and got nothing twice."""

@@ -2,15 +2,17 @@
 
 from hypothesis import strategies as st
 
-from sync_protocol import limits
+from sync_protocol import inventory, limits
 from sync_protocol.limits import INTEGER_MAX
 from sync_protocol.messages import (
     Answer,
     Change,
     Collection,
+    Compared,
     Delta,
     Notification,
     Put,
+    Range,
     Refused,
     Remainder,
     Request,
@@ -78,15 +80,39 @@ collections = st.builds(
     tokens=coded_sets,
 )
 wanted = st.builds(Wanted, id=item_ids, digest=digests, offset=naturals)
-requests = st.builds(
-    Request,
-    v=st.just(1),
-    id=request_ids,
-    base=naturals,
-    view_id=words,
-    answer_bytes_max=naturals,
-    collection=st.none() | collections,
-    wanted=st.lists(wanted, max_size=3).map(tuple),
+prefixes = st.text(inventory.DIGITS, max_size=inventory.PREFIX_DIGITS_MAX)
+fingerprints = st.binary(min_size=6, max_size=6) | st.binary(min_size=96, max_size=96)
+
+
+@st.composite
+def entries(draw: st.DrawFn, prefix: str) -> bytes:
+    """What a device lists of a range."""
+    first, last = (int.from_bytes(it) for it in inventory.bounds(prefix))
+    hashes = draw(st.lists(st.integers(first, last), max_size=4))
+    etags = st.binary(min_size=inventory.ETAG_BYTES, max_size=inventory.ETAG_BYTES)
+    return inventory.pack((it.to_bytes(inventory.ID_HASH_BYTES), draw(etags)) for it in hashes)
+
+
+@st.composite
+def ranges(draw: st.DrawFn, prefix: str) -> Range:
+    if draw(st.booleans()):
+        return Range(prefix=prefix, fingerprints=draw(fingerprints))
+    return Range(prefix=prefix, entries=draw(entries(prefix)))
+
+
+# Parts of one range do not overlap.
+inventories = prefixes.flatmap(ranges).map(lambda it: (it,)) | st.lists(
+    st.sampled_from(inventory.parts("0")), min_size=1, max_size=4, unique=True
+).flatmap(lambda parts: st.tuples(*map(ranges, parts)))
+_asking = {
+    "v": st.just(1),
+    "id": request_ids,
+    "view_id": words,
+    "answer_bytes_max": naturals,
+    "wanted": st.lists(wanted, max_size=3).map(tuple),
+}
+requests = st.builds(Request, base=naturals, collection=collections, **_asking) | st.builds(
+    Request, base=st.none() | naturals, inventory=inventories, **_asking
 )
 remainders = st.builds(Remainder, id=item_ids, digest=digests, offset=naturals, content=contents)
 deltas = st.builds(
@@ -101,6 +127,20 @@ deltas = st.builds(
     remainders=st.lists(remainders, max_size=2).map(tuple),
     more=st.booleans(),
 )
+id_hashes = st.binary(min_size=6, max_size=6)
+comparisons = st.builds(
+    Compared,
+    base=naturals,
+    head=integers,
+    lineage=words,
+    epoch=epochs,
+    p0=st.none() | integers,
+    missing=coded_sets,
+    puts=st.lists(puts(), max_size=3).map(tuple),
+    drops=st.lists(id_hashes, max_size=3).map(b"".join),
+    answered=naturals,
+    split=st.lists(prefixes, max_size=3).map(tuple),
+)
 refusals = st.builds(
     Refused,
     reason=texts,
@@ -112,4 +152,5 @@ answers = (
     st.builds(Answer, v=st.just(1), id=request_ids, delta=deltas)
     | st.builds(Answer, v=st.just(1), id=request_ids, void=st.builds(Void, why=st.just("purged")))
     | st.builds(Answer, v=st.just(1), id=request_ids, refused=refusals)
+    | st.builds(Answer, v=st.just(1), id=request_ids, inventory=comparisons)
 )

@@ -11,15 +11,18 @@ from pydantic import ValidationError
 
 from sync_protocol import limits, messages, wire
 from sync_protocol.errors import ProtocolError
+from sync_protocol.inventory import ENTRY_BYTES, FINGERPRINT_BYTES
 from sync_protocol.limits import INTEGER_MAX
 from sync_protocol.messages import (
     Answer,
     Change,
     Collection,
+    Compared,
     Delta,
     Notification,
     NotificationHead,
     Put,
+    Range,
     Refused,
     Remainder,
     Request,
@@ -39,7 +42,12 @@ REMOVE = Change(n=1, remove="a")
 WANTED = Wanted(id="a", digest=DIGEST)
 REMAINDER = Remainder(id="a", digest=DIGEST, content=b"abc")
 COLLECTION = Collection(lineage=1, epoch=EPOCH, asof=3)
+NOTHING = Range(entries=b"")
+LISTED = Range(prefix="0", entries=bytes(ENTRY_BYTES) + b"\1" * ENTRY_BYTES)
+PARTED = Range(prefix="1f", fingerprints=bytes(16 * FINGERPRINT_BYTES))
 REQUEST = Request(v=1, id=REQUEST_ID, view_id=1, base=1, collection=COLLECTION)
+INVENTORY = Request(v=1, id=REQUEST_ID, view_id=1, inventory=(LISTED, PARTED))
+COMPARED = Compared(base=0, head=1, lineage=1, epoch=EPOCH, answered=2, split=("1f0",))
 DELTA = Delta(base=0, head=1, lineage=1, epoch=EPOCH)
 REFUSED = Refused(reason="busy", message="later")
 ANSWER = Answer(v=1, id=REQUEST_ID, delta=DELTA)
@@ -87,10 +95,10 @@ def test_a_notification_joined_from_parts_is_the_same_as_a_whole_one(
 @pytest.mark.parametrize("form", Format)
 def test_defaults_do_not_travel(form: Format) -> None:
     assert b"folder" not in wire.encode(PUT, form)
-    first = Request(v=1, id=REQUEST_ID, view_id=1)
+    first = Request(v=1, id=REQUEST_ID, view_id=1, inventory=(NOTHING,))
     encoded = wire.encode(first, form)
     if form is Format.CBOR:
-        assert cbor2.loads(encoded) == {0: 1, 1: REQUEST_ID, 3: 1}
+        assert cbor2.loads(encoded) == {0: 1, 1: REQUEST_ID, 3: 1, 7: [{3: b""}]}
     assert messages.decode_request(encoded) == first
 
 
@@ -108,7 +116,7 @@ def reason(model: type[Message], fields: object) -> str:
 
 
 def test_what_the_wrong_ones_below_are_made_from_is_right() -> None:
-    for message in (PUT, REMOVE, WANTED, REMAINDER, COLLECTION, REQUEST, DELTA, ANSWER, PUSH):
+    for message in WRONG:
         decoded: Message = wire.decode(
             type(message), cbor2.dumps(keyed(message)), bytes_max=limits.MIB
         )
@@ -144,7 +152,46 @@ WRONG: dict[Message, dict[int, list[object]]] = {
         3: [2**32, -1],
         4: [-1, None, 1e9],
         5: [{}, [], 1, {1: 1}],
+        7: [[keyed(NOTHING)]],  # beside a collection
         6: [[keyed(WANTED)] * (limits.REQUEST_WANTED_MAX + 1), {}, [1], [None], None],
+    },
+    NOTHING: {
+        1: ["g", "A", "0" * 13, "0x", " ", 1, b"0", None],
+        2: [bytes(6)],  # beside entries
+        3: [bytes(13), bytes(15), "", None, [1]],
+    },
+    LISTED: {
+        1: ["00", "1", "000000000001"],  # the second entry begins with 01, none with 1
+        3: [b"\1" * 14 + bytes(14), bytes(14) + b"\x10" * 14],
+    },
+    PARTED: {2: [b"", bytes(5), bytes(7), bytes(12), bytes(95), bytes(97), bytes(1536), "x" * 6]},
+    INVENTORY: {
+        2: [-1],
+        5: [keyed(COLLECTION)],
+        7: [
+            [],
+            None,
+            [
+                keyed(NOTHING) | {1: f"{part:03x}"}
+                for part in range(limits.INVENTORY_RANGES_MAX + 1)
+            ],
+            [keyed(NOTHING), keyed(NOTHING)],
+            [keyed(LISTED), keyed(NOTHING)],
+            [keyed(PARTED), keyed(PARTED) | {1: "1f2"}],
+            keyed(NOTHING),
+            [{}],
+            [None],
+        ],
+    },
+    COMPARED: {
+        1: [None, -1],
+        3: [None, 2**32],
+        4: [bytes(7), None],
+        6: [bytes(limits.TOKEN_SET_BYTES_MAX + 1), None],
+        7: [[keyed(PUT)] * (limits.ANSWER_CHANGES_MAX + 1), keyed(PUT), [keyed(REMOVE)]],
+        8: [bytes(5), bytes(7), [bytes(6)]],
+        9: [None, -1, 1.0, True],
+        10: [["x"], "0", [""] * (16 * limits.INVENTORY_RANGES_MAX + 1), [1], None],
     },
     DELTA: {
         1: [-1, None],
@@ -159,7 +206,13 @@ WRONG: dict[Message, dict[int, list[object]]] = {
         3: [-1],
         4: [[1] * 17, ["1"]],
     },
-    ANSWER: {0: [2], 2: [None, []], 3: [{1: "purged"}], 4: [keyed(REFUSED)]},
+    ANSWER: {
+        0: [2],
+        2: [None, []],
+        3: [{1: "purged"}],
+        4: [keyed(REFUSED)],
+        5: [keyed(COMPARED), {}],
+    },
     PUSH: {
         0: [2, None],
         2: [1, 0, 3],  # no newer than prev; newer than asof
@@ -171,13 +224,14 @@ WRONG: dict[Message, dict[int, list[object]]] = {
     },
     Void(why="epoch"): {1: ["", "weather", None, 1]},
 }
+NAMES = [f"{number}-{type(message).__name__}" for number, message in enumerate(WRONG)]
 
 
 @pytest.mark.parametrize(
     ("message", "key", "wrong"),
     [
-        pytest.param(message, key, wrong, id=f"{type(message).__name__}-{key}-{number}")
-        for message, keys in WRONG.items()
+        pytest.param(message, key, wrong, id=f"{name}-{key}-{number}")
+        for name, (message, keys) in zip(NAMES, WRONG.items(), strict=True)
         for key, values in keys.items()
         for number, wrong in enumerate(values)
     ],
@@ -186,7 +240,7 @@ def test_a_wrong_field_makes_the_message_wrong(message: Message, key: int, wrong
     assert reason(type(message), keyed(message) | {key: wrong}) in {"invalid", "unreadable"}
 
 
-@pytest.mark.parametrize("message", WRONG, ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize("message", WRONG, ids=NAMES)
 def test_unknown_fields_are_ignored(message: Message) -> None:
     more = keyed(message) | {77: ["new", {1: 2}], "name": 1, -1: None, b"x": 1.5}
     decoded: Message = wire.decode(type(message), cbor2.dumps(more), bytes_max=limits.MIB)
@@ -212,8 +266,14 @@ def test_flags_are_a_set() -> None:
 def test_our_own_code_cannot_make_a_wrong_one() -> None:
     with pytest.raises(ValidationError, match="exactly one of put and remove"):
         Change(n=1)
-    with pytest.raises(ValidationError, match="exactly one of delta, void and refused"):
+    with pytest.raises(ValidationError, match="exactly one of delta, void, refused and inventory"):
         Answer(v=1, id=REQUEST_ID)
+    with pytest.raises(ValidationError, match="exactly one of fingerprints and entries"):
+        Range()
+    with pytest.raises(ValidationError, match="exactly one of collection and inventory"):
+        Request(v=1, id=REQUEST_ID, view_id=1)
+    with pytest.raises(ValidationError, match="exactly one of collection and inventory"):
+        Request(v=1, id=REQUEST_ID, view_id=1, collection=COLLECTION, inventory=(NOTHING,))
     with pytest.raises(ValidationError, match="needs the base"):
         Request(v=1, id=REQUEST_ID, view_id=1, collection=COLLECTION)
 

@@ -4,16 +4,20 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from sync_protocol import messages, tokens, wire
+import cbor2
+
+from sync_protocol import inventory, messages, tokens, wire
 from sync_protocol.digests import digest_of
 from sync_protocol.errors import ProtocolError
 from sync_protocol.messages import (
     Answer,
     Change,
     Collection,
+    Compared,
     Delta,
     Notification,
     Put,
+    Range,
     Refused,
     Remainder,
     Request,
@@ -27,7 +31,10 @@ PATH: Final = Path(__file__).parents[2] / "docs" / "vectors.json"
 CARD: Final = b"BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Ada\r\nEND:VCARD\r\n"
 EPOCH: Final = bytes.fromhex("0123456789abcdef")
 REQUEST_ID: Final = bytes.fromhex("00112233445566ff")
-LINEAGE: Final = tokens.lineage(EPOCH, base=40, view_id=7, renderer_version=1)
+GENERATION: Final = bytes.fromhex("8877665544332211")
+LINEAGE: Final = tokens.lineage(
+    EPOCH, base=40, view_id=7, renderer_version=1, generation=GENERATION
+)
 
 PUT: Final = Put(
     id="ada@example.org",
@@ -40,7 +47,27 @@ PUT: Final = Put(
     media_type="text/vcard",
     content=CARD,
 )
+PLAIN: Final = Put(id="größe", kind="mail", digest=digest_of([b""]), size=0)
 HELD: Final = TokenSet.of_ranges([(-39, 4), (6, 9), (11, 12)])
+
+
+def entry(put: Put) -> tuple[bytes, bytes]:
+    """The item as an inventory compares it."""
+    etag = inventory.etag(
+        put.digest,
+        kind=put.kind,
+        folder=put.folder,
+        flags=put.flags,
+        date=put.date,
+        media_type=put.media_type,
+    )
+    return inventory.id_hash(put.id), etag
+
+
+def id_prefix(put: Put, digits: int) -> str:
+    """A range that the item is in."""
+    return inventory.id_hash(put.id).hex()[:digits]
+
 
 MESSAGES: Final[dict[str, Message]] = {
     "notification: a put with its content": Notification(
@@ -52,7 +79,26 @@ MESSAGES: Final[dict[str, Message]] = {
     "notification: a remove, with nothing before it": Notification(
         v=1, lineage=LINEAGE, n=-3, asof=0, remove="ada@example.org"
     ),
-    "request: the first": Request(v=1, id=REQUEST_ID, view_id=7),
+    "request: the first, of a device that holds nothing": Request(
+        v=1, id=REQUEST_ID, view_id=7, inventory=(Range(entries=b""),)
+    ),
+    "request: an inventory, all items as one range": Request(
+        v=1,
+        id=REQUEST_ID,
+        base=40,
+        view_id=7,
+        inventory=(Range(fingerprints=inventory.fingerprint([entry(PUT), entry(PLAIN)])),),
+    ),
+    "request: an inventory, one range by its sixteen parts, two by their entries": Request(
+        v=1,
+        id=REQUEST_ID,
+        view_id=7,
+        inventory=(
+            Range(prefix="0", fingerprints=inventory.fingerprint([]) * 16),
+            Range(prefix=id_prefix(PUT, 1), entries=inventory.pack([entry(PUT)])),
+            Range(prefix=id_prefix(PLAIN, 12), entries=inventory.pack([entry(PLAIN)])),
+        ),
+    ),
     "request: two pushes were lost, one content is wanted": Request(
         v=1,
         id=REQUEST_ID,
@@ -75,6 +121,22 @@ MESSAGES: Final[dict[str, Message]] = {
             remainders=(
                 Remainder(id="big", digest=digest_of([b"big"]), offset=4096, content=b"rest"),
             ),
+        ),
+    ),
+    "answer: an inventory": Answer(
+        v=1,
+        id=REQUEST_ID,
+        inventory=Compared(
+            base=40,
+            head=12,
+            lineage=LINEAGE,
+            epoch=EPOCH,
+            p0=-5,
+            missing=TokenSet.of([5, 10]).encode(),
+            puts=(PUT.model_copy(update={"content": None}),),
+            drops=inventory.id_hash("gone"),
+            answered=3,
+            split=("00", "0f"),
         ),
     ),
     "answer: void": Answer(v=1, id=REQUEST_ID, void=Void(why="purged")),
@@ -108,9 +170,26 @@ def vectors() -> dict[str, Any]:
         ],
         "lineage": {
             "epoch": EPOCH.hex(), "base": 40, "view_id": 7, "renderer_version": 1,
-            "lineage": LINEAGE,
+            "generation": GENERATION.hex(), "lineage": LINEAGE,
         },
         "digest": {"content hex": CARD.hex(), "digest": digest_of([CARD]).hex()},
+        "inventory": {
+            "entries": [
+                {
+                    "id": put.id, "kind": put.kind, "folder": put.folder, "flags": list(put.flags),
+                    "date": put.date, "media_type": put.media_type, "digest": put.digest.hex(),
+                    "id hash": entry(put)[0].hex(), "etag": entry(put)[1].hex(),
+                }
+                for put in (PUT, PLAIN)
+            ],
+            "fingerprints": [
+                {
+                    "ids": [put.id for put in puts],
+                    "fingerprint": inventory.fingerprint(map(entry, puts)).hex(),
+                }
+                for puts in ([], [PUT], [PUT, PLAIN])
+            ],
+        },
         "messages": {
             name: {
                 "cbor": wire.encode(message, Format.CBOR).hex(),
@@ -123,6 +202,16 @@ def vectors() -> dict[str, Any]:
             "no map": {"hex": "83010203", "reason": "form"},
             "cut off": {"hex": "a2000101", "reason": "unreadable"},
             "no version": {"hex": b"{}".hex(), "reason": "invalid"},
+            "neither collection nor inventory": {
+                "hex": "a3000101" + cbor2.dumps(REQUEST_ID).hex() + "0307", "reason": "invalid",
+            },
+            "ranges that overlap": {
+                "hex": (
+                    "a4000101" + cbor2.dumps(REQUEST_ID).hex() + "0307"
+                    + "07" + cbor2.dumps([{3: b""}, {1: "a", 3: b""}]).hex()
+                ),
+                "reason": "invalid",
+            },
         },
     }  # fmt: skip
 

@@ -55,6 +55,9 @@ def test_no_gateway_runs(
         ["run", "--api-port", "65536"],
         ["run", "extra"],
         ["import", "f"],
+        ["import", "f", ".", "--deletes-share-max", "1.1"],
+        ["backup"],
+        ["restore"],
         ["demo", "--loss", "1.1"],
         ["demo", "--away", "-0.1"],
         ["demo", "--devices", "0"],
@@ -72,7 +75,14 @@ def test_wrong_usage(command: Command, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], [], *([*c[:2], "--help"] for c in CLIENT_COMMANDS)]
+    "arguments",
+    [
+        ["--help"],
+        [],
+        ["backup", "--help"],
+        ["restore", "--help"],
+        *([*c[:2], "--help"] for c in CLIENT_COMMANDS),
+    ],
 )
 def test_help(command: Command, arguments: list[str]) -> None:
     outcome = command(*arguments)

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from gateway.feed import Put
+from gateway.rivals import WARNING
 from gateway.run import Running, running
 from gateway.settings import load
 from tests.gateway.cli.conftest import Command
+from tests.gateway.mqtt_probe import Probe
 
 
 class TestFeed:
@@ -83,6 +85,25 @@ class TestDevice:
         assert "feeds were removed" in ask("device", "show", "lonely").out
         assert "lonely" in ask("device", "list").out
         assert ask("status").code == 0
+
+    def test_a_warning_of_two_agents(self, ask: Command, gateway: Running, feed: str) -> None:
+        password = ask("device", "add", "twin", "--feed", feed, "--json").json["credential"]
+        with Probe(gateway.broker_port, "twin", password) as probe:
+            probe.subscribe(f"sync/v1/twin/{feed}/response")
+            for view_id in (1, 2, 1):
+                asked = (
+                    f'{{"v":1,"id":"AAAAAAAAAAA=","view_id":{view_id},'
+                    '"inventory":[{"entries":""}]}'
+                )
+                probe.publish(f"sync/v1/twin/{feed}/request", asked.encode())
+                probe.hear()
+        assert f"Warning: {WARNING}.\n" in ask("device", "show", "twin").out
+        assert f"Warning: twin: {WARNING}.\n" in ask("device", "list").out
+        assert ask("device", "show", "twin", "--json").json["warning"] == WARNING
+        # Who is enrolled anew is another.
+        ask("device", "remove", "twin")
+        ask("device", "add", "twin", "--feed", feed)
+        assert ask("device", "show", "twin", "--json").json["warning"] is None
 
     @pytest.mark.parametrize("name", ["a/b", "gateway", "", "..", "+", "x" * 65])
     def test_bad_ids(self, ask: Command, feed: str, name: str) -> None:

@@ -1,6 +1,7 @@
 """``gateway import``: what is taken and left, the same again, and ``--mirror``."""
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -192,9 +193,13 @@ class TestMirror:
         self, ask: Command, gateway: Running, feed: str, folder: Path
     ) -> None:
         ask("import", feed, folder)
-        outcome = ask("import", feed, folder / "one.vcf", folder / "none", "--mirror", "--yes")
+        outcome = ask(
+            "import", feed, folder / "one.vcf", folder / "none", "--mirror", "--confirm-deletes"
+        )
         assert outcome.code == 1
-        assert f"nothing was deleted: {folder / 'none'} could not be read" in outcome.err
+        assert "nothing was deleted: 7 of 8 items would go" in outcome.err
+        assert f"{folder / 'none'} could not be read" in outcome.err
+        assert "--confirm-deletes" not in outcome.err
         assert len(held(gateway, feed)) == 8
 
     @pytest.mark.parametrize(
@@ -231,9 +236,9 @@ class TestMirror:
         assert outcome.err.startswith("error: nothing was deleted: ")
         assert f"{folder / name}" in outcome.err
         assert reason in outcome.err
-        assert "--yes deletes them all the same" in outcome.err
+        assert "--mirror --confirm-deletes" in outcome.err
         assert len(held(gateway, feed)) == 7
-        assert ask("import", feed, folder, "--mirror", "--yes").code == 0
+        assert ask("import", feed, folder, "--mirror", "--confirm-deletes").code == 0
         assert held(gateway, feed) == found(folder)
 
     def test_what_is_no_item_holds_nothing_back(
@@ -266,7 +271,10 @@ class TestMirror:
         outcome = ask("import", feed, folder, "--mirror")
         assert outcome.code == 1
         assert f"5 of 7 items would go, and some may be in {folder / 'many.vcf'}" in outcome.err
-        assert ask("import", feed, folder, "--mirror", "--yes", "--json").json["deleted"] == 5
+        assert (
+            ask("import", feed, folder, "--mirror", "--confirm-deletes", "--json").json["deleted"]
+            == 5
+        )
 
     def test_an_empty_source_looks_like_a_mistake(
         self, ask: Command, gateway: Running, feed: str, folder: Path, tmp_path: Path
@@ -277,18 +285,59 @@ class TestMirror:
         assert outcome.code == 1
         assert "8 of 8 items would go" in outcome.err
         assert len(held(gateway, feed)) == 8
-        assert ask("import", feed, tmp_path / "empty", "--mirror", "--yes").code == 0
+        assert ask("import", feed, tmp_path / "empty", "--mirror", "--confirm-deletes").code == 0
         assert held(gateway, feed) == {}
 
-    def test_most_of_a_feed_looks_like_a_mistake(
-        self, ask: Command, gateway: Running, feed: str, tmp_path: Path
+    @pytest.mark.parametrize(
+        ("held_count", "gone", "options", "deletes"),
+        [
+            (12, 10, [], True),
+            (12, 11, [], False),
+            (100, 20, [], True),
+            (100, 21, [], False),
+            (100, 21, ["--deletes-share-max", "0.21"], True),
+            (100, 11, ["--deletes-share-max", "0"], False),
+            (100, 99, ["--deletes-share-max", "1"], True),
+        ],
+    )
+    def test_how_much_goes_unasked(
+        self,
+        ask: Command,
+        feed: str,
+        tmp_path: Path,
+        *,
+        held_count: int,
+        gone: int,
+        options: list[str],
+        deletes: bool,
     ) -> None:
         path = tmp_path / "all.vcf"
+        cards = [card(f"{n:04}") for n in range(held_count)]
+        path.write_bytes(b"".join(cards))
+        ask("import", feed, path)
+        path.write_bytes(b"".join(cards[gone:]))
+        outcome = ask("import", feed, path, "--mirror", *options, "--json")
+        assert outcome.code == (0 if deletes else 1)
+        summary = json.loads(outcome.out)
+        assert summary["deleted"] == (gone if deletes else None)
+        assert summary["deletes_held"] == (0 if deletes else gone)
+
+    def test_much_is_held_back_until_it_is_confirmed(
+        self, ask: Command, gateway: Running, feed: str, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "all of it.vcf"
         path.write_bytes(b"".join(card(f"{n:04}") for n in range(1_300)))
         ask("import", feed, path)
-        path.write_bytes(card("0001"))
-        assert "1,299 of 1,300 items would go" in ask("import", feed, path, "--mirror").err
-        assert ask("import", feed, path, "--mirror", "--yes", "--json").json["deleted"] == 1_299
+        path.write_bytes(card("0001", "changed") + card("new"))
+        outcome = ask("import", feed, path, "--mirror")
+        assert outcome.code == 1
+        assert "1,299 of 1,301 items would go" in outcome.err
+        # What is there was put all the same.
+        assert held(gateway, feed)["0001"] == (card("0001", "changed"), "")
+        assert len(held(gateway, feed)) == 1_301
+        told = shlex.split(outcome.err.partition("To delete them: gateway ")[2])
+        assert told[-4:-1] == ["--mirror", "--confirm-deletes", "--data"]
+        assert ask(*told, "--json").json["deleted"] == 1_299
         assert held(gateway, feed) == found(path)
 
 

@@ -2,7 +2,15 @@ from random import Random
 
 from device_agent.replica import AnswerFate, AnswerResult, PushResult
 from gateway.demo.record import DeviceRecord
-from sync_protocol.messages import Answer, Change, Delta, Notification, Request
+from sync_protocol.messages import (
+    Answer,
+    Change,
+    Collection,
+    Compared,
+    Delta,
+    Notification,
+    Request,
+)
 
 BASE = 10
 FEED = "feed"
@@ -15,7 +23,9 @@ def _record(loss: float = 0.0) -> DeviceRecord:
 
 
 def _asks(record: DeviceRecord, request_id: bytes) -> None:
-    record.asked(FEED, Request(v=1, id=request_id, view_id=1), b"request")
+    collection = Collection(lineage=1, epoch=b"epoch---", asof=0)
+    request = Request(v=1, id=request_id, view_id=1, base=BASE, collection=collection)
+    record.asked(FEED, request, b"request")
 
 
 def _comes(record: DeviceRecord, request_id: bytes, sent: list[tuple[str, int]]) -> None:
@@ -113,6 +123,17 @@ def test_the_first_sync_is_counted_apart() -> None:
     _sync(record, b"first---", [("a", 1), ("b", 2)])
     assert record.figures.changes_first == 2
     assert _counts(record) == (0, 0)
+
+
+def test_a_push_behind_an_inventory_is_taken() -> None:
+    record = DeviceRecord(Random(1), loss=0.0)
+    compared = Compared(base=BASE, head=50, lineage=1, epoch=b"epoch---", answered=1)
+    answer = Answer(v=1, id=b"compare-", inventory=compared)
+    record.answer_came(FEED, answer, b"answer", AnswerResult(AnswerFate.TAKEN))
+    _push(record, ("a", 11))
+    _sync(record, b"first---", [])
+    _sync(record, b"second--", [("a", 11)])
+    assert _counts(record) == (1, 0)
 
 
 def test_a_push_that_goes_out_after_the_answer_counts_in_neither() -> None:

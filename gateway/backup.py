@@ -1,0 +1,169 @@
+"""Backups of the gateway's state: made beside its work, and put back while it rests."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from gateway import backup_sqlite
+from gateway.backup_sqlite import BackupError, Contents
+
+_PRIVATE_FILE: Final = 0o600
+_PRIVATE_DIRECTORY: Final = 0o700
+# What SQLite may leave beside a file in use. It would apply the first two to any file of that name.
+_JOURNALS: Final = ("-wal", "-journal")
+_INDEX: Final = "-shm"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What the state holds now, and the directory that keeps what was there, if anything was."""
+
+    contents: Contents
+    kept: Path | None
+
+
+def back_up(state_file: Path, directory: Path) -> Contents:
+    """Save one snapshot of the state, which may be in use, under its name in `directory`.
+
+    It is on the disk and checked when this returns. The directory is made if need be, readable by
+    its owner only; the one above it must be there.
+
+    Raises:
+        BackupError: nothing was saved.
+    """
+    target = directory / state_file.name
+    with _explained():
+        if not directory.is_dir():
+            directory.mkdir(mode=_PRIVATE_DIRECTORY)
+            _sync(directory.parent)
+        if os.path.lexists(target):
+            raise BackupError(f"{directory} holds a backup already: name a new directory")
+        with _unfinished(target) as part:
+            backup_sqlite.copy(state_file, part)
+            _sync(part)
+            contents = backup_sqlite.check(part)
+            part.rename(target)
+        _sync(directory)
+    return contents
+
+
+def restore(
+    directory: Path,
+    state_file: Path,
+    ledger_dir: Path,
+    *,
+    unix_time: float,
+    confirm: Callable[[Contents], None],
+) -> Restored:
+    """Put the backup in `directory` in the place of a state that nobody uses.
+
+    Whenever this is cut off, either the old or the new state is in use as a whole.
+
+    Args:
+        directory: where `back_up` saved it.
+        state_file: of the gateway, whose data directory the caller has locked.
+        ledger_dir: it tells of the old state; requests rebuild it.
+        unix_time: now, which names the directory that keeps the old state.
+        confirm: called with what the backup holds; nothing is changed if it raises.
+
+    Raises:
+        BackupError: the backup cannot be used, or the disk does not take it.
+    """
+    source = _source(directory, state_file.name)
+    confirm(backup_sqlite.check(source))
+    with _explained(), _unfinished(state_file) as part:
+        shutil.copyfile(source, part)
+        _sync(part)
+        contents = backup_sqlite.check(part)
+        kept = _keep(state_file, unix_time)
+        for old in (*_journals(state_file), _beside(state_file, _INDEX)):
+            old.unlink(missing_ok=True)
+        # Before the new state: the old one does as well without it.
+        if ledger_dir.exists():
+            shutil.rmtree(ledger_dir)
+        # No journal of the old state may be found again beside the new one.
+        _sync(state_file.parent)
+        part.replace(state_file)
+        _sync(state_file.parent)
+    return Restored(contents, kept)
+
+
+def _source(directory: Path, name: str) -> Path:
+    source = directory / name
+    with _explained():
+        if not source.is_file():
+            raise BackupError(f"{directory} holds no backup: there is no {name} in it")
+        for journal in _journals(source):
+            if journal.exists():
+                raise BackupError(
+                    f"{directory} holds no backup, but a state in use: there is a {journal.name}"
+                )
+    return source
+
+
+def _keep(state_file: Path, unix_time: float) -> Path | None:
+    """Keep the state under a second name, as a backup; it stays in use."""
+    if not state_file.exists():
+        return None
+    stamp = datetime.fromtimestamp(unix_time, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    kept = state_file.parent / f"before-restore-{stamp}"
+    kept.mkdir(mode=_PRIVATE_DIRECTORY)
+    try:
+        for old in (state_file, *_journals(state_file)):
+            if old.exists():
+                (kept / old.name).hardlink_to(old)
+        _sync(kept)
+        _sync(state_file.parent)
+        if backup_sqlite.settle(state_file):
+            for journal in _journals(kept / state_file.name):
+                journal.unlink(missing_ok=True)
+            _sync(kept)
+    except BaseException:
+        shutil.rmtree(kept)
+        raise
+    return kept
+
+
+def _journals(path: Path) -> tuple[Path, ...]:
+    return tuple(_beside(path, suffix) for suffix in _JOURNALS)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+@contextlib.contextmanager
+def _unfinished(path: Path) -> Iterator[Path]:
+    """An empty private file that will be renamed to `path`; gone at the end if it was not."""
+    part = _beside(path, ".part")
+    part.unlink(missing_ok=True)
+    try:
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE))
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BackupError(
+            f"{error.filename or 'the disk'} cannot be used ({error.strerror}): see whether it may"
+            " be written, or name another directory"
+        ) from error

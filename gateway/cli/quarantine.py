@@ -1,0 +1,76 @@
+"""``gateway quarantine``: the items that are held back from devices."""
+
+from typing import Annotated, Final
+
+import typer
+
+from gateway.cli import common
+from gateway.cli.common import AsJson, DataDir, FeedArgument
+
+app: Final = typer.Typer(
+    help="List the items that are held back from devices because they break something, and try"
+    " them again."
+)
+
+
+@app.command("list")
+def list_(
+    feed: Annotated[
+        str | None,
+        typer.Argument(metavar="[FEED]", help="Name of the feed; else all.", show_default=False),
+    ] = None,
+    *,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the items that are held back from devices, and why.
+
+    What devices have of them stays there, and all other items go on.
+    """
+    with common.client(data) as client:
+        feeds = [feed] if feed is not None else [found.name for found in client.feeds()]
+        found = [
+            {"feed": name, **item.model_dump()}
+            for name in feeds
+            for item in client.quarantine(name)
+        ]
+    if as_json:
+        common.show_json(found)
+        return
+    if not found:
+        typer.echo("Nothing is in quarantine: no item is held back from devices.")
+        return
+    columns = {"feed": "feed", "item": "id", "folder": "folder", "why": "why"}
+    common.show_table([{head: item[name] for head, name in columns.items()} for item in found])
+    option = common.data_option(data)
+    typer.echo(
+        "\nAn item that is put again or deleted leaves the quarantine."
+        f"\n'gateway quarantine retry FEED ID{option}' tries one as it is."
+    )
+
+
+@app.command("retry")
+def retry(
+    feed: FeedArgument,
+    item_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Id of the item.", show_default=False)
+    ] = None,
+    *,
+    all_: Annotated[bool, typer.Option("--all", help="All items of the feed.")] = False,
+    data: DataDir = None,
+) -> None:
+    """Send an item to devices again as it is; it is held back again if it still breaks something.
+
+    For when the cause is gone: a disk that failed, say, and is well again.
+    """
+    if (item_id is None) is not all_:
+        raise typer.BadParameter("name the item by its ID, or say --all, and not both")
+    with common.client(data) as client:
+        if item_id is not None:
+            item_ids = [item_id]
+        else:
+            item_ids = [item.id for item in client.quarantine(feed)]
+        for each in item_ids:
+            client.retry(feed, each)
+    items = common.count_text(len(item_ids), "item")
+    typer.echo(f"{items} of {feed} may go to devices again.")

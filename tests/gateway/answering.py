@@ -1,0 +1,119 @@
+"""A gateway that answers requests, without a broker; its parts are in the reach of a test."""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+from unittest import mock
+
+from gateway.counters import Counters
+from gateway.device import Device
+from gateway.feed import PoisonError
+from gateway.feed_sqlite import SqliteSnapshot, SqliteStore
+from gateway.inbox import Inbox, WaitingRequest, WaitingStatus
+from gateway.ledger import MemoryLedger
+from gateway.quarantine import Suspects
+from gateway.registry import Registry
+from gateway.responder import AnswerLimits
+from gateway.responding import Responding
+from sync_protocol.topics import Topics
+from tests.gateway.asking import GENERATION
+from tests.gateway.damage import hold_back
+from tests.gateway.outboxes import Answered, Outbox
+from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, put
+
+
+class BreakingStore(SqliteStore):
+    """A store that fails once when it is `broken`."""
+
+    broken = False
+
+    @contextlib.contextmanager
+    def snapshot(self, feed: str) -> Iterator[SqliteSnapshot]:
+        if self.broken:
+            self.broken = False
+            raise sqlite3.OperationalError("disk I/O error in the secret part")
+        with super().snapshot(feed) as snapshot:
+            yield snapshot
+
+
+class OneByOne(Inbox):
+    """An inbox in which nothing replaces anything: who puts waits until it was worked off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._worked_off = threading.Semaphore(0)
+        self._is_working = False
+
+    def put_status(self, device: str, payload: bytes) -> bool:
+        is_in = super().put_status(device, payload)
+        assert self._worked_off.acquire(timeout=60)
+        return is_in
+
+    def put_request(
+        self, device: str, feed: str, payload: bytes
+    ) -> Literal["taken", "replaced", "full"]:
+        outcome = super().put_request(device, feed, payload)
+        assert self._worked_off.acquire(timeout=60)
+        return outcome
+
+    def take(self) -> WaitingStatus | WaitingRequest | None:
+        if self._is_working:
+            self._worked_off.release()
+        waiting = super().take()
+        self._is_working = waiting is not None
+        return waiting
+
+
+@dataclass
+class Gateway:
+    """A store with two feeds, of which phone may hold one, and all that answers."""
+
+    store: BreakingStore
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    registry: Registry = field(default_factory=Registry)
+    outbox: Outbox = field(default_factory=Outbox)
+    counters: Counters = field(default_factory=Counters)
+    suspects: Suspects = field(default_factory=Suspects)
+
+    def __post_init__(self) -> None:
+        with self.store.transaction() as transaction:
+            transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
+            transaction.add_feed("private", epoch_id=EPOCH, now=NOW)
+            transaction.add_device(Device("phone", "", GENERATION, (FEED,)), now=NOW)
+        change(self.store, put("ada"), put("bob"))
+
+    def responding(self) -> Responding:
+        return Responding(
+            store=self.store,
+            ledger=self.ledger,
+            registry=self.registry,
+            outbound=self.outbox,
+            topic_names=Topics(),
+            bounds=AnswerLimits(),
+            counters=self.counters,
+            unix_time=lambda: 1234.5,
+            on_poison=self.poisoned,
+        )
+
+    def poisoned(self, feed: str, poison: PoisonError) -> None:
+        """What the service does."""
+        if self.suspects.again(feed, poison):
+            assert feed == FEED
+            hold_back(self.store, poison.item_id, why=poison.why)
+
+    def take(self, *taken: tuple[str, bytes]) -> list[Answered]:
+        """What messages lead to, each of them worked off before the next comes."""
+        before = len(self.outbox.answers)
+        with mock.patch("gateway.responding.Inbox", OneByOne):
+            responding = self.responding()
+        responding.start()
+        for topic, payload in taken:
+            responding.take(topic, payload)
+        responding.close()
+        return self.outbox.answers[before:]
+
+    def counts(self, *names: str) -> list[int]:
+        return [self.counters.read().get(name, 0) for name in names]

@@ -1,0 +1,52 @@
+"""What a bad disk does to one item of a state file, and the quarantine that comes of it."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from gateway.feed import FeedStore, Row
+from gateway.feed_sqlite import SqliteStore
+from gateway.service import STORE_FILE, Service
+from tests.gateway.sample_feeds import FEED, NOW
+
+WHY = "breaks everything"
+
+
+def lose_content(path: Path, item_id: str) -> None:
+    """Take all bytes of an item's content out of the file."""
+    _execute(path, "DELETE FROM content WHERE item = ?", item_id)
+
+
+def flip_byte(path: Path, item_id: str) -> None:
+    """Make the last byte of an item's content another one."""
+    _execute(
+        path,
+        "UPDATE content SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) || '~' AS BLOB)"
+        " WHERE item = ?",
+        item_id,
+    )
+
+
+def _execute(path: Path, statement: str, item_id: str) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        assert db.execute(statement, (item_id,)).rowcount == 1
+
+
+def hold_back(store: FeedStore, item_id: str = "ada", *, feed: str = FEED, why: str = WHY) -> None:
+    """Quarantine an item as it is now."""
+    with store.snapshot(feed) as snapshot:
+        row = snapshot.row(item_id)
+    assert row is not None
+    with store.transaction() as transaction:
+        assert transaction.quarantine(feed, item_id, seq=row.seq, why=why)
+
+
+def hold_back_in(service: Service, feed: str, item_id: str, *, why: str = WHY) -> None:
+    """Quarantine an item of a service that runs, from beside it."""
+    with contextlib.closing(SqliteStore(service.settings.data_dir / STORE_FILE)) as store:
+        hold_back(store, item_id, feed=feed, why=why)
+
+
+def retry(store: FeedStore, item_id: str = "ada", *, now: int = NOW) -> Row:
+    with store.transaction() as transaction:
+        return transaction.retry(FEED, item_id, now=now)
