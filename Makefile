@@ -3,7 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 200
+# The simulator runs as many seeds as it can in so long, instead of SEEDS of them.
+SECONDS ?=
 DATA ?=
+
+# Whoever names an interpreter has what the simulator needs installed for it.
+ifeq ($(origin PYTHON),file)
+SIMULATOR := $(BIN)/python
+SIMULATOR_NEEDS := install
+else
+SIMULATOR := $(PYTHON)
+SIMULATOR_NEEDS :=
+endif
 
 .PHONY: install format lint types contracts test bench simulate demo lock clean
 
@@ -35,8 +46,8 @@ test: lint types contracts ## all checks and the fast tests
 bench: install ## benchmarks, as ratios in one run
 	$(BIN)/python -m benchmarks
 
-simulate: install ## SEEDS fresh seeds of the lossy simulator
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+simulate: $(SIMULATOR_NEEDS) ## SEEDS fresh seeds of the lossy simulator, or SECONDS of them
+	$(SIMULATOR) -m tests.simulation $(if $(SECONDS),--seconds $(SECONDS),--seeds $(SEEDS))
 
 demo: install ## gateway, broker and devices in one process, over a bad link
 	$(BIN)/gateway demo $(if $(DATA),--data "$(DATA)")

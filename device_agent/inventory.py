@@ -12,8 +12,11 @@ from sync_protocol.errors import ProtocolError
 from sync_protocol.messages import Compared, Range
 from sync_protocol.token_set import TokenSet
 
-# What is presented in one request: as much as a bad link takes in one piece.
+# What is presented in one request: as much as a bad link takes in one piece, and as much as its
+# answer may have room to tell about.
 REQUEST_INVENTORY_BYTES_MAX: Final = 16 * limits.KIB
+_ANSWER_SHARE: Final = 16
+_ROOM_BYTES_MIN: Final = 128
 # So many items are cheaper to list than to tell apart by the fingerprints of sixteen parts.
 LISTED_ITEMS_MAX: Final = 16
 # Where nearly all parts of a range differ, so will theirs, and fingerprints are wasted.
@@ -21,8 +24,26 @@ DENSE_PARTS_MIN: Final = 14
 DENSE_LISTED_ITEMS_MAX: Final = 64
 
 
-def presented(store: ReplicaStore, inventory: Inventory) -> tuple[Range, ...]:
-    """The first of the ranges that are still to be compared, as they go into a request."""
+def room_bytes(answer_bytes_max: int) -> int:
+    """How much to present in a first request."""
+    return min(REQUEST_INVENTORY_BYTES_MAX, answer_bytes_max // _ANSWER_SHARE)
+
+
+def next_room_bytes(asked: Sequence[Range], answered: int, room: int) -> int:
+    """How much to present after an answer: what it was about, if it had no room for all of `asked`.
+
+    What is presented in vain is presented again.
+    """
+    if answered < len(asked):
+        return max(_ROOM_BYTES_MIN, sum(map(_size_bytes, asked[:answered])))
+    return 2 * room
+
+
+def presented(store: ReplicaStore, inventory: Inventory, *, room: int) -> tuple[Range, ...]:
+    """The first of the ranges that are still to be compared, as they go into a request.
+
+    At least one, and else no more than `room` bytes of what is presented of them.
+    """
     if inventory.begun is None and len(inventory.todo) == 1:
         return (_whole(store, inventory.todo[0]),)
     siblings = Counter(it[:-1] for it in inventory.todo)
@@ -31,11 +52,15 @@ def presented(store: ReplicaStore, inventory: Inventory) -> tuple[Range, ...]:
     for prefix in inventory.todo[: limits.INVENTORY_RANGES_MAX]:
         dense = not prefix or siblings[prefix[:-1]] >= DENSE_PARTS_MIN
         each = _parted(store, prefix, dense=dense)
-        size += len(each.entries or b"") + len(each.fingerprints or b"")
-        if ranges and size > REQUEST_INVENTORY_BYTES_MAX:
+        size += _size_bytes(each)
+        if ranges and size > room:
             break
         ranges.append(each)
     return tuple(ranges)
+
+
+def _size_bytes(presented: Range) -> int:
+    return len(presented.entries or b"") + len(presented.fingerprints or b"")
 
 
 def _whole(store: ReplicaStore, prefix: str) -> Range:

@@ -93,6 +93,7 @@ class Replica:
         self._store = store
         self._outstanding: bytes | None = None
         self._ranges_asked: tuple[Range, ...] = ()
+        self._inventory_room = inventory.REQUEST_INVENTORY_BYTES_MAX
         self._stored_since_request = False
         # How often a content did not fit its digest: twice, and this connection leaves it alone.
         self._misfits: Counter[tuple[str, bytes]] = Counter()
@@ -164,7 +165,10 @@ class Replica:
         presented = None
         self._ranges_asked = ()
         if isinstance(state.known, Inventory):
-            self._ranges_asked = inventory.presented(self._store, state.known)
+            self._inventory_room = min(self._inventory_room, inventory.room_bytes(answer_bytes_max))
+            self._ranges_asked = inventory.presented(
+                self._store, state.known, room=self._inventory_room
+            )
         if collection is not None:
             held = collection.held.newest_within(limits.TOKEN_SET_BYTES_MAX)
             presented = messages.Collection(
@@ -270,6 +274,9 @@ class Replica:
             known, held = inventory.after(before, self._ranges_asked, answer)
         except ProtocolError:
             return AnswerResult(AnswerFate.UNREADABLE)
+        self._inventory_room = inventory.next_room_bytes(
+            self._ranges_asked, answer.answered, self._inventory_room
+        )
         after = replace(state, base=answer.base, known=known)
         if held is not None and (begun := known.begun) is not None:
             collection = Collection(begun.lineage, begun.epoch, begun.head, begun.p0, held)

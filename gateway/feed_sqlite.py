@@ -57,7 +57,7 @@ def _check(db: sqlite3.Connection) -> None:
     db.execute("SELECT * FROM content LIMIT 1").fetchone()
     for table in ("feed", "epoch", "item", "device", "device_feed"):
         db.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608 - our own tables
-        (found, *_) = db.execute(f"PRAGMA quick_check({table})").fetchall()
+        (found, *_) = db.execute(f"PRAGMA integrity_check({table})").fetchall()
         if found != ("ok",):
             raise sqlite3.DatabaseError(*found)
 
@@ -117,8 +117,9 @@ class SqliteSnapshot:
 
     def quarantined(self) -> Sequence[Row]:
         """See `FeedSnapshot`."""
+        # Left alone, SQLite would look through the whole feed.
         found = self._db.execute(
-            f"SELECT {COLUMNS} FROM item"  # noqa: S608 - our own column names
+            f"SELECT {COLUMNS} FROM item INDEXED BY item_quarantined"  # noqa: S608 - our own column names
             " WHERE feed = ? AND quarantined IS NOT NULL ORDER BY id",
             (self._feed,),
         )
@@ -197,6 +198,14 @@ class SqliteTransaction:
             row = next_row(old, mutation, seq=head + 1, now=now)
         except LookupError:
             raise NoSuchItemError(feed, mutation.id) from None
+        if isinstance(mutation, Put):
+            # Even if nothing changes: a content that was lost or damaged is there again.
+            self._db.execute(
+                "INSERT INTO content (feed, item, bytes) VALUES (?, ?, ?)"
+                " ON CONFLICT (feed, item) DO UPDATE SET bytes = excluded.bytes"
+                " WHERE bytes <> excluded.bytes",
+                (number, mutation.id, mutation.content),
+            )
         if row is None:
             return None
         more = int(not row.deleted) - int(old is not None and not old.deleted)
@@ -205,15 +214,7 @@ class SqliteTransaction:
             (row.seq, more, number),
         )
         self._set(number, row)
-        # A quarantined item may have lost its content, and get it back.
-        held_back = old is not None and old.quarantined is not None
-        if isinstance(mutation, Put) and (row.c == row.seq or held_back):
-            self._db.execute(
-                "INSERT INTO content (feed, item, bytes) VALUES (?, ?, ?)"
-                " ON CONFLICT (feed, item) DO UPDATE SET bytes = excluded.bytes",
-                (number, row.id, mutation.content),
-            )
-        elif isinstance(mutation, Delete):
+        if isinstance(mutation, Delete):
             self._db.execute("DELETE FROM content WHERE feed = ? AND item = ?", (number, row.id))
         return row
 

@@ -1,5 +1,6 @@
 """What a device holds against what the feed does, where tokens have lost their meaning (G6)."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -15,7 +16,7 @@ from sync_protocol.wire import Format
 
 # No coded set takes more for each of its ranges: only one that might not fit is coded to see.
 _MISSING_BYTES_MAX: Final = 16
-_SPLIT_BYTES: Final = 20
+_PREFIX_OVERHEAD_BYTES: Final = 3
 
 
 @dataclass(slots=True)
@@ -28,14 +29,12 @@ class _Found:
     drops: list[bytes] = field(default_factory=list)
     split: list[str] = field(default_factory=list)
 
-    def joined(self, other: "_Found") -> "_Found":
-        return _Found(
-            self.missing + other.missing,
-            self.puts + other.puts,
-            self.put_bytes + other.put_bytes,
-            self.drops + other.drops,
-            self.split + other.split,
-        )
+    def add(self, other: "_Found") -> None:
+        self.missing += other.missing
+        self.puts += other.puts
+        self.put_bytes += other.put_bytes
+        self.drops += other.drops
+        self.split += other.split
 
 
 def compare(
@@ -80,23 +79,30 @@ class _Comparison:
         )
 
     def _ranges(self, ranges: Sequence[Range]) -> tuple[int, _Found]:
-        all_found = _Found()
-        for number, each in enumerate(ranges):
-            found = all_found.joined(self._range(each))
-            if not self._fits(found):
-                if number:
-                    return number, all_found
-                # Not even the first range fits: the device presents its parts instead. One of
-                # equal hashes has none, and is small.
-                if len(each.prefix) < inventory.PREFIX_DIGITS_MAX:
-                    return 1, _Found(split=inventory.parts(each.prefix))
-            all_found = found
-        return len(ranges), all_found
+        """How many ranges, from the first on, are answered, and what they came to."""
+        found = [self._range(each) for each in ranges]
+
+        def is_too_much(count: int) -> bool:
+            return not self._fits(_joined(found[:count]))
+
+        answered = len(ranges)
+        if is_too_much(answered):
+            # By halves, since coding a set is dear.
+            answered = bisect_left(range(1, answered), x=True, key=is_too_much)
+        if answered:
+            return answered, _joined(found[:answered])
+        # Not even the first range fits: the device presents its parts instead. One of equal
+        # hashes has none, and is small.
+        prefix = ranges[0].prefix
+        if len(prefix) < inventory.PREFIX_DIGITS_MAX:
+            return 1, _Found(split=inventory.parts(prefix))
+        return 1, found[0]
 
     def _fits(self, found: _Found) -> bool:
         if len(found.puts) > limits.ANSWER_CHANGES_MAX:
             return False
-        left = self._bytes_max - found.put_bytes - _SPLIT_BYTES * len(found.split)
+        left = self._bytes_max - found.put_bytes
+        left -= sum(len(prefix) + _PREFIX_OVERHEAD_BYTES for prefix in found.split)
         left -= self._sizes.sent(inventory.ID_HASH_BYTES * len(found.drops))
         most = min(self._sizes.room(left), limits.TOKEN_SET_BYTES_MAX)
         if left < 0 or len(found.missing) * _MISSING_BYTES_MAX <= most:
@@ -148,6 +154,13 @@ class _Comparison:
             found.drops.append(ours[0].id_hash)  # which of them must go cannot be told
         for entry in ours:
             found.missing += [tokens.compress(seq, self._base) for seq in {entry.seq, entry.c}]
+
+
+def _joined(found: Iterable[_Found]) -> _Found:
+    all_found = _Found()
+    for each in found:
+        all_found.add(each)
+    return all_found
 
 
 def _cut(data: bytes, size: int) -> list[bytes]:

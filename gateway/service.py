@@ -344,6 +344,10 @@ class Service:
 
         One that is offline does so when it is back. Content that it holds is not sent again.
         """
+        enrolled = self._store.device(device_id)
+        if enrolled is not None and not self._registry.is_known(device_id):
+            # The ledger knows it by its old generation only.
+            self._registry.recall(device_id, self._ledger.load(device_id, enrolled.generation))
         generation = os.urandom(devices.GENERATION_BYTES)
         self._write(lambda transaction: transaction.set_generation(device_id, generation))
         self._registry.regenerate(device_id, generation)
@@ -428,9 +432,10 @@ class Service:
             problems.append(str(error))
         else:
             if quarantined:
+                items = "item is" if quarantined == 1 else "items are"
                 problems.append(
-                    f"items held back from devices because they break something: {quarantined};"
-                    " 'gateway quarantine list' shows them"
+                    f"{quarantined} {items} held back from devices: 'gateway quarantine list' shows"
+                    " why"
                 )
         return problems
 

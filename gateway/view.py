@@ -61,9 +61,10 @@ def put_of(row: Row, content: bytes | None) -> Put:
     try:
         return _put_of(row, content)
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors(include_url=False)[0]["loc"])
+        where = error.errors(include_url=False)[0]["loc"]
+        what = f"field {where[0]!r}" if where else "value"
         raise PoisonError(
-            row.id, row.seq, f"has a {where or 'value'} that no message can carry: put it again"
+            row.id, row.seq, f"has a {what} that no message can carry: put it again"
         ) from None
 
 

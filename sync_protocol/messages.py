@@ -4,9 +4,9 @@ from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
 
 from annotated_types import Ge, Le, Len, MaxLen
-from pydantic import model_validator
+from pydantic import AfterValidator, FailFast, model_validator
 
-from sync_protocol import limits, wire
+from sync_protocol import limits, names, wire
 from sync_protocol.digests import Digest
 from sync_protocol.errors import ProtocolError
 from sync_protocol.inventory import (
@@ -18,7 +18,7 @@ from sync_protocol.inventory import (
     Prefix,
     unpack,
 )
-from sync_protocol.names import Flags, Folder, ItemId, Kind, MediaType
+from sync_protocol.names import Folder, ItemId, Kind, MediaType
 from sync_protocol.tokens import EpochId, Integer, Natural, Word32
 from sync_protocol.wire import Format, Key, Message
 
@@ -42,7 +42,7 @@ class Put(Message):
     id: Annotated[ItemId, Key(1)]
     kind: Annotated[Kind, Key(2)]
     folder: Annotated[Folder, Key(3)] = ""
-    flags: Annotated[Flags, Key(4)] = ()
+    flags: Annotated[tuple[str, ...], FailFast(), AfterValidator(names.flags), Key(4)] = ()
     date: Annotated[Integer | None, Key(5)] = None
     digest: Annotated[Digest, Key(6)]
     size: Annotated[Natural, Key(7)]
@@ -176,8 +176,12 @@ class Request(Message):
     view_id: Annotated[Word32, Key(3)]
     answer_bytes_max: Annotated[Natural, Key(4)] = limits.ANSWER_BYTES_DEFAULT
     collection: Annotated[Collection | None, Key(5)] = None
-    wanted: Annotated[tuple[Wanted, ...], MaxLen(limits.REQUEST_WANTED_MAX), Key(6)] = ()
-    inventory: Annotated[tuple[Range, ...], MaxLen(limits.INVENTORY_RANGES_MAX), Key(7)] = ()
+    wanted: Annotated[
+        tuple[Wanted, ...], FailFast(), MaxLen(limits.REQUEST_WANTED_MAX), Key(6)
+    ] = ()
+    inventory: Annotated[
+        tuple[Range, ...], FailFast(), MaxLen(limits.INVENTORY_RANGES_MAX), Key(7)
+    ] = ()
 
     @model_validator(mode="after")
     def _based(self) -> Self:
@@ -209,8 +213,12 @@ class Delta(Message):
     epoch: Annotated[EpochId, Key(4)]
     p0: Annotated[Integer | None, Key(5)] = None
     tokens: Annotated[SetBytes, Key(6)] = b""
-    changes: Annotated[tuple[Change, ...], MaxLen(limits.ANSWER_CHANGES_MAX), Key(7)] = ()
-    remainders: Annotated[tuple[Remainder, ...], MaxLen(limits.ANSWER_REMAINDERS_MAX), Key(8)] = ()
+    changes: Annotated[
+        tuple[Change, ...], FailFast(), MaxLen(limits.ANSWER_CHANGES_MAX), Key(7)
+    ] = ()
+    remainders: Annotated[
+        tuple[Remainder, ...], FailFast(), MaxLen(limits.ANSWER_REMAINDERS_MAX), Key(8)
+    ] = ()
     more: Annotated[bool, Key(9)] = False
 
 
@@ -231,11 +239,11 @@ class Compared(Message):
     epoch: Annotated[EpochId, Key(4)]
     p0: Annotated[Integer | None, Key(5)] = None
     missing: Annotated[SetBytes, Key(6)] = b""
-    puts: Annotated[tuple[Put, ...], MaxLen(limits.ANSWER_CHANGES_MAX), Key(7)] = ()
+    puts: Annotated[tuple[Put, ...], FailFast(), MaxLen(limits.ANSWER_CHANGES_MAX), Key(7)] = ()
     drops: Annotated[Portion, Key(8)] = b""
     answered: Annotated[Natural, Key(9)]
     split: Annotated[
-        tuple[Prefix, ...], MaxLen(limits.INVENTORY_RANGES_MAX * len(DIGITS)), Key(10)
+        tuple[Prefix, ...], FailFast(), MaxLen(limits.INVENTORY_RANGES_MAX * len(DIGITS)), Key(10)
     ] = ()
 
     @model_validator(mode="after")
@@ -257,7 +265,7 @@ class Refused(Message):
     reason: Annotated[str, MaxLen(limits.REASON_CHARS_MAX), Key(1)]
     message: Annotated[str, MaxLen(limits.MESSAGE_CHARS_MAX), Key(2)]
     retry_after_s: Annotated[Natural | None, Key(3)] = None
-    versions: Annotated[tuple[Natural, ...], MaxLen(16), Key(4)] = ()
+    versions: Annotated[tuple[Natural, ...], FailFast(), MaxLen(16), Key(4)] = ()
 
 
 class Answer(Message):

@@ -7,7 +7,7 @@ import typer
 from gateway.cli import common
 from gateway.cli.common import AsJson, DataDir
 
-app: Final = typer.Typer(help="Add, list, show and remove devices.")
+app: Final = typer.Typer(help="Add, list, show, resync and remove devices.")
 
 DeviceArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the device.")]
 Feeds = Annotated[

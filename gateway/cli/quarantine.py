@@ -17,7 +17,7 @@ app: Final = typer.Typer(
 def list_(
     feed: Annotated[
         str | None,
-        typer.Argument(metavar="[FEED]", help="Name of the feed; else all.", show_default=False),
+        typer.Argument(metavar="FEED", help="Name of the feed; else all.", show_default=False),
     ] = None,
     *,
     data: DataDir = None,
@@ -38,10 +38,11 @@ def list_(
         common.show_json(found)
         return
     if not found:
-        typer.echo("Nothing is in quarantine: no item is held back from devices.")
+        typer.echo(_nothing(feed))
         return
-    columns = {"feed": "feed", "item": "id", "folder": "folder", "why": "why"}
-    common.show_table([{head: item[name] for head, name in columns.items()} for item in found])
+    common.show_table(
+        [{"feed": item["feed"], "id": item["id"], "why": item["why"]} for item in found]
+    )
     option = common.data_option(data)
     typer.echo(
         "\nAn item that is put again or deleted leaves the quarantine."
@@ -59,9 +60,10 @@ def retry(
     all_: Annotated[bool, typer.Option("--all", help="All items of the feed.")] = False,
     data: DataDir = None,
 ) -> None:
-    """Send an item to devices again as it is; it is held back again if it still breaks something.
+    """Send an item to devices again as it is.
 
-    For when the cause is gone: a disk that failed, say, and is well again.
+    For when the cause is gone: a disk that failed, say, and is well again. An item that still
+    breaks something is held back again.
     """
     if (item_id is None) is not all_:
         raise typer.BadParameter("name the item by its ID, or say --all, and not both")
@@ -73,4 +75,8 @@ def retry(
         for each in item_ids:
             client.retry(feed, each)
     items = common.count_text(len(item_ids), "item")
-    typer.echo(f"{items} of {feed} may go to devices again.")
+    typer.echo(f"{items} of {feed} may go to devices again." if item_ids else _nothing(feed))
+
+
+def _nothing(feed: str | None) -> str:
+    return f"Nothing{f' of {feed}' if feed else ''} is in quarantine: no item is held back."

@@ -21,7 +21,7 @@ from device_agent import (
     Waits,
 )
 from device_agent.agent import INBOUND_MESSAGES_MAX
-from sync_protocol import wire
+from sync_protocol import limits, wire
 from sync_protocol.messages import Answer, Request
 from sync_protocol.token_set import TokenSet
 from sync_protocol.topics import OFFLINE, ONLINE, Channel
@@ -170,8 +170,12 @@ def test_a_broker_that_was_restarted_is_found_again(
 def test_wrong_messages_are_counted_and_stop_nothing(
     agent: DeviceAgent, gateway: ScriptedGateway
 ) -> None:
-    for channel in (Channel.NOTIFY, Channel.RESPONSE):
-        for wrong in (b"", b"\xff", b"{}", b"\xa0", b"{" * 300_000):
+    bytes_max = {
+        Channel.NOTIFY: limits.NOTIFICATION_BYTES_MAX,
+        Channel.RESPONSE: limits.ANSWER_BYTES_MAX,
+    }
+    for channel, most in bytes_max.items():
+        for wrong in (b"", b"\xff", b"{}", b"\xa0", b"{" * (most + 1)):
             gateway.say(wrong, channel)
     gateway.client.publish(TOPICS.status("gateway"), b"\xff", qos=1).wait_for_publish(PATIENCE_S)
     # What the broker took before is told before this answer.
@@ -179,6 +183,7 @@ def test_wrong_messages_are_counted_and_stop_nothing(
     refusals = {name: n for name, n in agent.counts.items() if name.startswith("messages refused")}
     assert refusals["messages refused: invalid"] >= 4
     assert refusals["messages refused: form"] >= 4
+    assert refusals["messages refused: too-large"] == 2
     gateway.push(push(6, put("a", b"A")))
     agent.sync(PATIENCE_S)
     assert agent.failure is None

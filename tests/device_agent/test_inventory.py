@@ -22,6 +22,7 @@ from sync_protocol.token_set import TokenSet
 from tests.device_agent.builders import BASE, EPOCH, LINEAGE, OTHER_EPOCH, compared
 from tests.device_agent.test_store import held
 
+ROOM = REQUEST_INVENTORY_BYTES_MAX
 BEGUN = Begun(EPOCH, 2, upto=5, head=5, lineage=LINEAGE, held=TokenSet.span(1 - BASE, 5))
 
 
@@ -62,23 +63,23 @@ def answer(
 
 class TestPresented:
     def test_q3_who_holds_nothing_lists_nothing(self, store: ReplicaStore) -> None:
-        assert inventory.presented(store, Inventory()) == (Range(entries=b""),)
+        assert inventory.presented(store, Inventory(), room=ROOM) == (Range(entries=b""),)
 
     def test_q3_few_items_are_listed_at_once(self, store: ReplicaStore) -> None:
         hold(store, ids("", LISTED_ITEMS_MAX))
-        (listed,) = inventory.presented(store, Inventory())
+        (listed,) = inventory.presented(store, Inventory(), room=ROOM)
         assert shown([listed]) == [("", LISTED_ITEMS_MAX, 0)]
         assert listed.entries == words.pack(store.entries(*words.bounds("")))
 
     def test_q3_many_are_one_fingerprint_first(self, store: ReplicaStore) -> None:
         hold(store, ids("", LISTED_ITEMS_MAX + 1))
-        (whole,) = inventory.presented(store, Inventory())
+        (whole,) = inventory.presented(store, Inventory(), room=ROOM)
         assert shown([whole]) == [("", None, 1)]
         assert whole.fingerprints == words.fingerprint(store.entries(*words.bounds("")))
 
     def test_q3_and_afterwards_those_of_the_sixteen_parts(self, store: ReplicaStore) -> None:
         hold(store, ids("", DENSE_LISTED_ITEMS_MAX + 1))
-        (parted,) = inventory.presented(store, Inventory(begun=BEGUN))
+        (parted,) = inventory.presented(store, Inventory(begun=BEGUN), room=ROOM)
         assert shown([parted]) == [("", None, 16)]
         parts = [store.entries(*words.bounds(part)) for part in words.parts("")]
         assert parted.fingerprints == b"".join(map(words.fingerprint, parts))
@@ -89,7 +90,7 @@ class TestPresented:
     ) -> None:
         hold(store, ids("3", LISTED_ITEMS_MAX + more))
         todo = tuple(words.parts("")[3 : 3 + DENSE_PARTS_MIN - 1])
-        first, *others = shown(inventory.presented(store, Inventory(todo, BEGUN)))
+        first, *others = shown(inventory.presented(store, Inventory(todo, BEGUN), room=ROOM))
         assert first == (("3", None, 16) if more else ("3", LISTED_ITEMS_MAX, 0))
         assert others == [(part, 0, 0) for part in todo[1:]]
 
@@ -97,34 +98,43 @@ class TestPresented:
     def test_q3_lists_more_where_nearly_all_differ(self, store: ReplicaStore, more: int) -> None:
         hold(store, ids("2", DENSE_LISTED_ITEMS_MAX + more))
         todo = tuple(words.parts("")[2 : 2 + DENSE_PARTS_MIN])
-        first, *others = shown(inventory.presented(store, Inventory(todo, BEGUN)))
+        first, *others = shown(inventory.presented(store, Inventory(todo, BEGUN), room=ROOM))
         assert first == (("2", None, 16) if more else ("2", DENSE_LISTED_ITEMS_MAX, 0))
         assert others == [(part, 0, 0) for part in todo[1:]]
 
     def test_q3_other_ranges_do_not_count_as_parts_of_one(self, store: ReplicaStore) -> None:
         hold(store, ids("2", LISTED_ITEMS_MAX + 1))
         todo = ("2", *words.parts("3")[:DENSE_PARTS_MIN])
-        assert shown(inventory.presented(store, Inventory(todo, BEGUN)))[0] == ("2", None, 16)
+        assert shown(inventory.presented(store, Inventory(todo, BEGUN), room=ROOM))[0] == (
+            "2",
+            None,
+            16,
+        )
 
     def test_q3_goes_in_the_order_of_what_is_to_do(self, store: ReplicaStore) -> None:
         hold(store, ids("", 40))
         todo = ("f", "00", "8", "01")
-        ranges = inventory.presented(store, Inventory(todo, BEGUN))
+        ranges = inventory.presented(store, Inventory(todo, BEGUN), room=ROOM)
         assert tuple(it.prefix for it in ranges) == todo
 
     def test_q3_not_too_many_ranges(self, store: ReplicaStore) -> None:
         todo = tuple(f"{n:03x}" for n in range(limits.INVENTORY_RANGES_MAX + 9))
-        ranges = inventory.presented(store, Inventory(todo, BEGUN))
+        ranges = inventory.presented(store, Inventory(todo, BEGUN), room=ROOM)
         assert tuple(it.prefix for it in ranges) == todo[: limits.INVENTORY_RANGES_MAX]
 
     def test_q3_not_too_many_bytes(self, store: ReplicaStore) -> None:
         hold(store, ids("", 4_000))
         todo = tuple(part for it in words.parts("") for part in words.parts(it))
-        ranges = inventory.presented(store, Inventory(todo, BEGUN))
+        ranges = inventory.presented(store, Inventory(todo, BEGUN), room=ROOM)
         size = sum(len(it.entries or b"") + len(it.fingerprints or b"") for it in ranges)
         each_max = DENSE_LISTED_ITEMS_MAX * words.ENTRY_BYTES
         assert REQUEST_INVENTORY_BYTES_MAX - each_max < size <= REQUEST_INVENTORY_BYTES_MAX
         assert tuple(it.prefix for it in ranges) == todo[: len(ranges)]
+
+    def test_q3_one_range_in_any_case(self, store: ReplicaStore) -> None:
+        hold(store, ids("0", LISTED_ITEMS_MAX))
+        ranges = inventory.presented(store, Inventory(("0", "1"), BEGUN), room=1)
+        assert shown(ranges) == [("0", LISTED_ITEMS_MAX, 0)]
 
     def test_q3_what_cannot_be_divided_is_listed_whatever_it_has(
         self, store: ReplicaStore, monkeypatch: pytest.MonkeyPatch
@@ -132,9 +142,9 @@ class TestPresented:
         # As if all ids had one hash.
         monkeypatch.setattr(words, "id_hash", lambda _item_id: bytes(6))
         hold(store, [f"id-{n}" for n in range(DENSE_LISTED_ITEMS_MAX + 1)])
-        ranges = inventory.presented(store, Inventory(("0" * 12,), BEGUN))
+        ranges = inventory.presented(store, Inventory(("0" * 12,), BEGUN), room=ROOM)
         assert shown(ranges) == [("0" * 12, DENSE_LISTED_ITEMS_MAX + 1, 0)]
-        ranges = inventory.presented(store, Inventory(("0" * 11,), BEGUN))
+        ranges = inventory.presented(store, Inventory(("0" * 11,), BEGUN), room=ROOM)
         assert shown(ranges) == [("0" * 11, None, 16)]
 
 
@@ -159,8 +169,8 @@ class TestAfter:
             Inventory(), [WHOLE], answer(head=5, missing=[-3, 2], split=[""])
         )
         assert held_set is None
-        asked = [Range(prefix=it, entries=b"") for it in ("", "")]
-        known, held_set = inventory.after(known, asked[:1], answer(head=9, missing=[5, 8]))
+        listed = [Range(entries=b"")]
+        known, held_set = inventory.after(known, listed, answer(head=9, missing=[5, 8]))
         assert held_set == TokenSet.of_ranges([(1 - BASE, -4), (-2, 1), (3, 4)])
 
     def test_a4_the_first_answer_fixes_what_it_is_up_to_and_the_newest_the_rest(self) -> None:
@@ -194,6 +204,7 @@ class TestAfter:
             (1, [""]),
             (2, ["10", "2"]),
             (2, ["3"]),
+            (1, ["10", "1f", "10"]),
         ],
     )
     def test_a_hostile_answer_is_refused(self, answered: int, split: list[str]) -> None:
@@ -225,3 +236,20 @@ def test_drops_are_id_hashes() -> None:
     made = compared(bytes(8), head=5, drops=["a", "b"]).inventory
     assert made is not None
     assert list(inventory.dropped(made)) == [words.id_hash("a"), words.id_hash("b")]
+
+
+class TestRoom:
+    def test_a_small_answer_tells_of_little(self) -> None:
+        assert inventory.room_bytes(4096) == 256
+        assert inventory.room_bytes(2**20) == REQUEST_INVENTORY_BYTES_MAX
+
+    def test_what_was_presented_in_vain_is_not_presented_again_at_once(self) -> None:
+        nothing = Range(prefix="0", entries=b"")
+        listed = [
+            Range(prefix=digit, entries=words.pack([(bytes.fromhex(digit * 12), bytes(8))] * 30))
+            for digit in "123"
+        ]
+        assert inventory.next_room_bytes(listed, 2, 2_000) == 2 * 30 * words.ENTRY_BYTES
+        assert inventory.next_room_bytes(listed, 3, 2_000) == 4_000
+        # Ranges of nothing are no measure.
+        assert inventory.next_room_bytes([nothing, *listed], 1, 2_000) == 128

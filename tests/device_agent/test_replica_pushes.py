@@ -34,11 +34,12 @@ class TestPush:
         assert 6 not in device.held
 
     def test_d1_up_to_the_floor_is_older_than_the_items(self, device: Device) -> None:
-        # The items are of head 5, though the set has a hole at 3, whose change is to come.
-        device.sync(lambda it: compared(it, head=5, missing=[3]))
+        # The items are of head 5, though the set has holes, whose changes are to come.
+        device.sync(lambda it: compared(it, head=5, missing=[3, 5]))
         assert device.replica.on_push(push(3, put("a", b"A"))) == (PushResult.OLD, ())
+        assert device.replica.on_push(push(5, put("a", b"A"))) == (PushResult.OLD, ())
         assert device.store.item("a") is None
-        assert device.replica.on_push(push(6, put("a", b"A")))[0] is PushResult.STORED
+        assert device.replica.on_push(push(6, put("a", b"A")))[0] is PushResult.GAP
 
     def test_d2_twice_changes_nothing(self, device: Device) -> None:
         device.filled().replica.on_push(push(6, put("a", b"A")))

@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 _SOURCE: Final = Path(__file__).with_name("shim.c")
+_FLAGS: Final = ("-shared", "-fPIC", "-Wall", "-Wextra", "-Werror")
 _ROOT: Final = Path(__file__).parents[2]
 _SIZE_STEP_BYTES: Final = 250
 
@@ -89,10 +90,7 @@ def shimmed(folder: Path, below: Path) -> dict[str, str]:
     if compiler is None:
         pytest.skip("no C compiler: apt-get install gcc libc6-dev")
     library = folder / "shim.so"
-    subprocess.run(
-        [compiler, *"-shared -fPIC -Wall -Wextra -Werror -o".split(), library, _SOURCE, "-ldl"],
-        check=True,
-    )
+    subprocess.run([compiler, *_FLAGS, "-o", library, _SOURCE, "-ldl"], check=True)
     return {
         **os.environ,
         "LD_PRELOAD": str(library),

@@ -61,6 +61,8 @@ def _note(trial: Trial, what: str, value: Any) -> None:  # noqa: ANN401 - JSON
             trial.acknowledged.append(value)
         case "refused":
             trial.refused[value[0]] = value[1]
+        case "spoilt":
+            trial.spoilt += value
         case _:
             setattr(trial, what, value)
 

@@ -19,7 +19,7 @@ from gateway.registry import Registry
 from gateway.responder import AnswerLimits
 from gateway.responding import Responding
 from sync_protocol.topics import Topics
-from tests.gateway.asking import GENERATION
+from tests.gateway.asking import GENERATION, REQUEST_ID
 from tests.gateway.damage import hold_back
 from tests.gateway.outboxes import Answered, Outbox
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, put
@@ -117,3 +117,11 @@ class Gateway:
 
     def counts(self, *names: str) -> list[int]:
         return [self.counters.read().get(name, 0) for name in names]
+
+
+def refusal(answered: Answered) -> tuple[str, str]:
+    """Reason and message."""
+    refused = answered.answer.refused
+    assert refused is not None
+    assert answered.answer.id == REQUEST_ID
+    return refused.reason, refused.message

@@ -1,13 +1,16 @@
 """Inventories as a device would present them: what it holds is a feed, too."""
 
-import functools
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 
-from gateway.feed import Alter, FeedStore, Mutation
+from gateway.feed import Entry, FeedStore, Mutation
+from gateway.feed_memory import MemoryFeedStore, MemorySnapshot
 from sync_protocol import inventory, limits
 from sync_protocol.messages import Compared, Range
 from sync_protocol.token_set import TokenSet
 from tests.gateway.asking import compare, compared_of
-from tests.gateway.sample_feeds import FEED, memory_feed, put
+from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, memory_feed, put
 
 Entries = list[tuple[bytes, bytes]]
 # Missing, ids of the puts, drops and split.
@@ -69,12 +72,30 @@ def strangers(count: int) -> FeedStore:
     return memory_feed(*(put(f"stranger-{number}") for number in range(count)))
 
 
-@functools.cache
-def scattered() -> FeedStore:
-    """Items whose contents and changes are among many changes of another. Not to be changed."""
-    made = many(4_000)
-    changes: list[Mutation] = []
-    for number, mutation in enumerate([*made, *(Alter(it.id, flags=("x",)) for it in made)]):
-        gap = inventory.id_hash(f"gap-{number}")[0] % 16
-        changes += [mutation, *(put("busy", b"%d of %d" % (it, number)) for it in range(gap))]
-    return memory_feed(*changes)
+class FarApart(MemorySnapshot):
+    """Its changes are so far apart, and at random, that each token takes some bytes."""
+
+    def entries(self, first: bytes, last: bytes) -> Iterator[Entry]:
+        for it in super().entries(first, last):
+            far = int.from_bytes(it.id_hash, "big")
+            yield replace(it, seq=far, c=far // 2)
+
+
+class TwinStore(MemoryFeedStore):
+    """A store of which snapshots are something else."""
+
+    def __init__(self, snapshots: type[MemorySnapshot]) -> None:
+        super().__init__()
+        self._snapshots = snapshots
+
+    @contextlib.contextmanager
+    def snapshot(self, feed: str) -> Iterator[MemorySnapshot]:
+        yield self._snapshots(self._feed(feed))
+
+
+def twin(snapshots: type[MemorySnapshot], *mutations: Mutation) -> FeedStore:
+    """A store with the feed `FEED`, changed by `mutations` in turn."""
+    store = TwinStore(snapshots)
+    store.add_feed(FEED, epoch_id=EPOCH, now=NOW)
+    change(store, *mutations)
+    return store

@@ -1,6 +1,5 @@
 """What an inventory is answered, rule by rule (docs/protocol.md, G6 and I1 to I5)."""
 
-import contextlib
 import functools
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.feed import Alter, Delete, Entry, FeedStore, Mutation
-from gateway.feed_memory import MemoryFeedStore, MemorySnapshot
+from gateway.feed_memory import MemorySnapshot
 from gateway.responder import AnswerLimits
 from sync_protocol import inventory, limits, messages, wire
 from sync_protocol.digests import digest_of
@@ -20,6 +19,7 @@ from tests.gateway.asking import REQUEST_ID, compare, compared_of, lineage
 from tests.gateway.damage import hold_back
 from tests.gateway.inventories import (
     NOTHING,
+    FarApart,
     Told,
     compared,
     entries,
@@ -27,12 +27,12 @@ from tests.gateway.inventories import (
     many,
     missing_in,
     parted,
-    scattered,
     strangers,
     told,
+    twin,
     whole,
 )
-from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, memory_feed, open_epoch, purge, put
+from tests.gateway.sample_feeds import FEED, NOW, memory_feed, open_epoch, purge, put
 
 EPOCH_2 = b"epoch--2"
 LARGEST = AnswerLimits(answer_bytes_max=ANSWER_BYTES_MAX)
@@ -238,8 +238,7 @@ def test_no_more_puts_than_an_answer_may_have() -> None:
 
 
 def test_a_missing_set_that_is_too_long_is_split() -> None:
-    # Far apart and at random, so that each token takes some bytes.
-    store = scattered()
+    store = twin(FarApart, *many(1_000))
     found = compared(store, listed(memory_feed()), answer_bytes_max=0)
     assert told(found) == ([], [], [], list(inventory.DIGITS))
     parts = [listed(memory_feed(), digit) for digit in inventory.DIGITS]
@@ -278,17 +277,8 @@ class CollidingSnapshot(MemorySnapshot):
         )
 
 
-class CollidingStore(MemoryFeedStore):
-    @contextlib.contextmanager
-    def snapshot(self, feed: str) -> Iterator[MemorySnapshot]:
-        yield CollidingSnapshot(self._feed(feed))
-
-
 def colliding(*mutations: Mutation) -> FeedStore:
-    store = CollidingStore()
-    store.add_feed(FEED, epoch_id=EPOCH, now=NOW)
-    change(store, *mutations)
-    return store
+    return twin(CollidingSnapshot, *mutations)
 
 
 A = inventory.id_hash("a")

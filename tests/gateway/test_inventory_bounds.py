@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from random import Random
 
 import pytest
@@ -13,9 +14,15 @@ from device_agent import inventory as taking
 from device_agent.store import HeldItem, Inventory
 from device_agent.store_memory import MemoryReplicaStore
 from gateway.feed import Alter, FeedStore, Mutation, feed_items
+from gateway.responder import AnswerLimits
 from sync_protocol import inventory, limits, wire
 from sync_protocol.digests import digest_of
-from sync_protocol.limits import ANSWER_BYTES_MIN, INTEGER_MAX
+from sync_protocol.limits import (
+    ANSWER_BYTES_MAX,
+    ANSWER_BYTES_MIN,
+    INTEGER_MAX,
+    TOKEN_SET_BYTES_MAX,
+)
 from sync_protocol.messages import Compared, Range
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
@@ -23,13 +30,14 @@ from tests.gateway import random_feeds
 from tests.gateway.asking import compare, compared_of
 from tests.gateway.inventories import (
     Entries,
+    FarApart,
     entries,
     listed,
     many,
     parts_of,
-    scattered,
     strangers,
     told,
+    twin,
 )
 from tests.gateway.sample_feeds import FEED, memory_feed, put
 
@@ -79,22 +87,46 @@ def test_an_answer_keeps_the_size_asked_for(
     assert 1 <= found.answered <= len(ranges)
 
 
-_CASES: dict[str, Callable[[], tuple[FeedStore, FeedStore]]] = {
-    "missing": lambda: (scattered(), memory_feed()),
-    "puts": lambda: (memory_feed(*many(200, folder="f" * 200)), memory_feed(*many(200))),
-    "drops": lambda: (memory_feed(), strangers(2_000)),
+def _with_long_parts(_: FeedStore, prefix: str) -> Range:
+    fits_nothing = bytes(inventory.FINGERPRINT_BYTES) * len(inventory.DIGITS)
+    return Range(
+        prefix=prefix.ljust(inventory.PREFIX_DIGITS_MAX - 1, "0"), fingerprints=fits_nothing
+    )
+
+
+_Present = Callable[[FeedStore, str], Range]
+_CASES: dict[str, Callable[[], tuple[FeedStore, FeedStore, _Present]]] = {
+    "missing": lambda: (twin(FarApart, *many(1_000)), memory_feed(), listed),
+    "puts": lambda: (memory_feed(*many(200, folder="f" * 200)), memory_feed(*many(200)), listed),
+    "drops": lambda: (memory_feed(), strangers(2_000), listed),
+    "split": lambda: (memory_feed(), memory_feed(), _with_long_parts),
 }
 
 
 @pytest.mark.parametrize("form", Format)
 @pytest.mark.parametrize("case", _CASES)
 def test_an_answer_uses_the_room_that_it_has(case: str, form: Format) -> None:
-    store, held = _CASES[case]()
-    ranges = [listed(held, prefix) for prefix in parts_of(inventory.DIGITS)]
+    store, held, present = _CASES[case]()
+    ranges = [present(held, prefix) for prefix in parts_of(inventory.DIGITS)]
     with store.snapshot(FEED) as snapshot:
         response = compare(snapshot, *ranges, answer_bytes_max=0, form=form)
     assert 1 < compared_of(response).answered < 256
     assert ANSWER_BYTES_MIN // 2 < len(wire.encode(response.answer, form)) <= ANSWER_BYTES_MIN
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_missing_set_is_no_longer_than_what_is_read(form: Format) -> None:
+    store = twin(FarApart, *many(4_000))
+    parts = [Range(prefix=digit, entries=b"") for digit in inventory.DIGITS]
+    bounds = AnswerLimits(answer_bytes_max=ANSWER_BYTES_MAX)
+    with store.snapshot(FEED) as snapshot:
+        ask = partial(
+            compare, snapshot, answer_bytes_max=ANSWER_BYTES_MAX, bounds=bounds, form=form
+        )
+        assert compared_of(ask(Range(entries=b""))).split == tuple(inventory.DIGITS)
+        found = compared_of(ask(*parts))
+    assert 1 < found.answered < 16
+    assert TOKEN_SET_BYTES_MAX * 3 // 4 < len(found.missing) <= TOKEN_SET_BYTES_MAX
 
 
 # A whole inventory, as a device takes it
@@ -127,7 +159,7 @@ class Taker:
         """Ask until all is compared; the token set at the end."""
         left = Inventory()
         for _ in range(requests_max):
-            asked = taking.presented(self.held, left)
+            asked = taking.presented(self.held, left, room=taking.REQUEST_INVENTORY_BYTES_MAX)
             found = self._ask(asked)
             left, held = taking.after(left, asked, found)
             missing, puts, drops, _ = told(found)

@@ -1,7 +1,7 @@
 """The responder's thread: every request is answered or counted, and none ends it."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -13,34 +13,25 @@ from gateway.device import Device
 from gateway.inbox import REQUESTS_MAX, STATUSES_MAX
 from gateway.ledger import Record
 from gateway.notifier import Target
-from gateway.quarantine import TRIES_MAX
-from gateway.responding import POISON_RETRY_S, Responding
+from gateway.responding import Responding
 from gateway.rivals import WARNING
 from sync_protocol import messages, wire
-from sync_protocol.digests import digest_of
 from sync_protocol.limits import REQUEST_BYTES_MAX
-from sync_protocol.messages import Range, Request, Wanted
+from sync_protocol.messages import Range, Request
 from sync_protocol.token_set import TokenSet
 from sync_protocol.topics import Topics
 from sync_protocol.wire import Format
-from tests.gateway.answering import BreakingStore, Gateway
+from tests.gateway.answering import BreakingStore, Gateway, refusal
 from tests.gateway.asking import GENERATION, REQUEST_ID, VIEW_ID, collection, lineage
-from tests.gateway.damage import flip_byte, hold_back, lose_content, retry
-from tests.gateway.outboxes import Answered
-from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, put
+from tests.gateway.sample_feeds import EPOCH, FEED, NOW
 
 REQUESTS = f"sync/v1/phone/{FEED}/request"
 STATUS = "sync/v1/phone/status"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "gateway.sqlite3"
-
-
-@pytest.fixture
-def gateway(path: Path) -> Iterator[Gateway]:
-    store = BreakingStore(path)
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    store = BreakingStore(tmp_path / "gateway.sqlite3")
     yield Gateway(store)
     store.close()
 
@@ -119,13 +110,6 @@ def test_two_agents_of_one_device_are_told_once(
     assert gateway.registry.are_two("phone", now=1234.5)
     assert caplog.messages == [f"device phone: {WARNING}"]
     assert gateway.counts("device ids found with two agents") == [1]
-
-
-def refusal(answered: Answered) -> tuple[str, str]:
-    refused = answered.answer.refused
-    assert refused is not None
-    assert answered.answer.id == REQUEST_ID
-    return refused.reason, refused.message
 
 
 def test_an_unknown_device_is_refused(gateway: Gateway) -> None:
@@ -221,97 +205,6 @@ def test_a_failure_of_the_outbound_is_counted_and_survived(gateway: Gateway) -> 
     (answered,) = gateway.take((REQUESTS, request()), (REQUESTS, request()))
     assert answered.answer.delta is not None
     assert gateway.counts("errors in a handler") == [1]
-
-
-# Items that break the answer, F7
-
-
-@pytest.fixture
-def held_in_part(gateway: Gateway) -> Wanted:
-    """What a device asks for that holds the first three bytes of bob."""
-    change(gateway.store, put("bob", b"new bytes"))
-    return Wanted(id="bob", digest=digest_of([b"new bytes"]), offset=3)
-
-
-def asked(*held: tuple[int, int], wanted: tuple[Wanted, ...] = ()) -> bytes:
-    made = Request(
-        v=1,
-        id=REQUEST_ID,
-        view_id=VIEW_ID,
-        base=0,
-        collection=collection(*held),
-        wanted=wanted,
-    )
-    return wire.encode(made, Format.CBOR)
-
-
-def changes_of(answered: Answered) -> list[tuple[str, int, bool]]:
-    """Item id, n and whether its content came, of each change."""
-    assert answered.answer.delta is not None
-    return [
-        (it.item_id, it.n, it.put is not None and it.put.content is not None)
-        for it in answered.answer.delta.changes
-    ]
-
-
-@pytest.mark.parametrize("break_item", [lose_content, flip_byte])
-def test_the_third_time_it_is_held_back_and_the_rest_comes(
-    gateway: Gateway, path: Path, break_item: Callable[[Path, str], None]
-) -> None:
-    break_item(path, "ada")
-    *refused, last = gateway.take(*[(REQUESTS, asked())] * (TRIES_MAX + 1))
-    for answered in refused:
-        assert refusal(answered)[0] == "poison"
-        assert "ada" not in refusal(answered)[1]
-        assert answered.answer.refused is not None
-        assert answered.answer.refused.retry_after_s == POISON_RETRY_S
-    assert changes_of(last) == [("bob", 2, True)]
-    assert last.answer.delta is not None
-    # Its token is claimed: nothing is pending.
-    assert list(TokenSet.decode(last.answer.delta.tokens)) == [(1, 2)]
-    assert not last.answer.delta.more
-    assert gateway.counts("errors in a handler") == [0]
-
-
-def test_let_out_it_comes_as_a_new_change(gateway: Gateway) -> None:
-    hold_back(gateway.store)
-    (before,) = gateway.take((REQUESTS, asked()))
-    assert changes_of(before) == [("bob", 2, True)]
-    retry(gateway.store)
-    held = before.response.replica
-    assert held is not None
-    (answered,) = gateway.take((REQUESTS, asked(*held.held)))
-    # Its content is as old as the token claimed for it: who lacks it wants it.
-    assert changes_of(answered) == [("ada", 3, False)]
-    ada = Wanted(id="ada", digest=digest_of([b"BEGIN:VCARD"]))
-    (answered,) = gateway.take((REQUESTS, asked((1, 3), wanted=(ada,))))
-    assert answered.answer.delta is not None
-    assert [it.content for it in answered.answer.delta.remainders] == [b"BEGIN:VCARD"]
-
-
-def test_who_never_heard_of_it_is_sent_its_content(gateway: Gateway) -> None:
-    hold_back(gateway.store)
-    retry(gateway.store)
-    (answered,) = gateway.take((REQUESTS, asked()))
-    assert changes_of(answered) == [("ada", 3, True), ("bob", 2, True)]
-
-
-def test_what_is_held_back_is_wanted_in_vain(
-    gateway: Gateway, path: Path, held_in_part: Wanted
-) -> None:
-    lose_content(path, "bob")
-    *refused, last = gateway.take(
-        *[(REQUESTS, asked((1, 3), wanted=(held_in_part,)))] * (TRIES_MAX + 1)
-    )
-    assert [refusal(it)[0] for it in refused] == ["poison"] * TRIES_MAX
-    assert last.answer.delta is not None
-    assert (last.answer.delta.changes, last.answer.delta.remainders) == ((), ())
-    # Healed, the rest of it comes to who waits for it.
-    change(gateway.store, put("bob", b"new bytes"))
-    (answered,) = gateway.take((REQUESTS, asked((1, 3), wanted=(held_in_part,))))
-    assert changes_of(answered) == [("bob", 4, False)]
-    assert answered.answer.delta is not None
-    assert [it.content for it in answered.answer.delta.remainders] == [b" bytes"]
 
 
 # Statuses

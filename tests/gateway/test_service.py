@@ -20,6 +20,7 @@ from gateway.feed import (
     Mutation,
     NoSuchFeedError,
     NoSuchItemError,
+    PoisonError,
     StorageError,
 )
 from gateway.feed_sqlite import SqliteTransaction
@@ -29,6 +30,7 @@ from gateway.service import LEDGER_DIR, STORE_FILE, Account, Service
 from gateway.settings import load
 from gateway.writer import WriterClosedError
 from tests.eventually import PATIENCE_S, eventually
+from tests.gateway.damage import hold_back_in, lose_content
 from tests.gateway.sample_feeds import put
 
 FEED = "contacts"
@@ -169,6 +171,64 @@ class TestForgetting:
             service.remove_device(DEVICE)
         with pytest.raises(NoSuchDeviceError, match=DEVICE):
             service.device(DEVICE)
+
+
+class TestResync:
+    def test_what_is_known_of_the_device_stays(self, tmp_path: Path) -> None:
+        data_dir = tmp_path / "data"
+        with served(data_dir) as gateway, synced_device(gateway, tmp_path / DEVICE):
+            before = gateway.service.device(DEVICE)
+            gateway.service.resync_device(DEVICE)
+            assert gateway.service.device(DEVICE) == before
+        for _ in range(2):  # of a device that is offline, too
+            with opened(data_dir) as service:
+                assert is_known(service)
+                service.resync_device(DEVICE)
+                assert is_known(service)
+
+    def test_no_such_device(self, service: Service) -> None:
+        with pytest.raises(NoSuchDeviceError, match=DEVICE):
+            service.resync_device(DEVICE)
+
+
+class TestQuarantine:
+    @pytest.fixture
+    def lost(self, tmp_path: Path, service: Service) -> str:
+        """An item that has lost its content."""
+        service.apply_many(FEED, [put("ada"), put("bob")])
+        lose_content(tmp_path / STORE_FILE, "ada")
+        return "ada"
+
+    def test_it_can_neither_be_read_nor_does_it_keep_others_from_it(
+        self, service: Service, lost: str
+    ) -> None:
+        with pytest.raises(PoisonError, match="put it again"):
+            service.content(FEED, lost)
+        assert service.content(FEED, "bob")[1] == put().content
+        assert [row.id for row in service.items(FEED, after=None, limit=9)] == [lost, "bob"]
+
+    def test_held_back_it_is_a_problem_until_it_is_put_again(
+        self, service: Service, lost: str
+    ) -> None:
+        hold_back_in(service, FEED, lost)
+        assert [row.id for row in service.quarantined(FEED)] == [lost]
+        assert service.problems()[1:] == [
+            "1 item is held back from devices: 'gateway quarantine list' shows why"
+        ]
+        assert service.retry(FEED, lost).seq == 3
+        assert service.problems()[1:] == []
+        hold_back_in(service, FEED, lost)
+        service.apply(FEED, put(lost))
+        assert service.problems()[1:] == []
+        assert service.content(FEED, lost)[1] == put().content
+
+    def test_what_is_not_there(self, service: Service) -> None:
+        with pytest.raises(NoSuchFeedError, match="attic"):
+            service.quarantined("attic")
+        with pytest.raises(NoSuchFeedError, match="attic"):
+            service.retry("attic", "ada")
+        with pytest.raises(FeedError, match="not in quarantine"):
+            service.retry(FEED, "ada")
 
 
 class TestApplyMany:

@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from device_agent.agent import DeviceAgent
+from device_agent.agent import DeviceAgent, SyncFailedError
 from device_agent.data_dir import STORE_FILE as AGENT_FILE
 from device_agent.replica import AnswerResult, PushResult
 from device_agent.schedule import Waits
@@ -94,7 +94,7 @@ class Device:
         self.data_dir = data_dir
         self.scales = Scales()
         self._port = port
-        self._password = password
+        self.password = password
         self._agent: DeviceAgent | None = None
 
     def on(self) -> None:
@@ -104,7 +104,7 @@ class Device:
             feeds=[FEED],
             host="127.0.0.1",
             port=self._port,
-            password=self._password,
+            password=self.password,
             data_dir=self.data_dir,
             observer=self.scales,
             waits=WAITS,
@@ -335,6 +335,20 @@ def test_the_feed_restored_from_a_backup(
     for name in order:
         assert all_of_it.syncs_without_waste(devices[name]) > 0
         assert devices[name].scales.inventories == 0
+
+
+def test_the_enrolment(all_of_it: Neighbourhood) -> None:
+    """The id belongs to another device now: neither the old password nor old tokens count."""
+    phone, service = all_of_it.phone, all_of_it.gateway.service
+    service.remove_device("phone")
+    password = service.add_device("phone", [FEED])
+    phone.on()
+    with pytest.raises(SyncFailedError, match="refuses device phone"):
+        phone.sync()
+    phone.off()
+    phone.password = password
+    assert all_of_it.syncs_without_waste(phone) == 0
+    assert phone.scales.inventories > 0
 
 
 def test_the_device_s_data(all_of_it: Neighbourhood) -> None:

@@ -1,1 +1,1 @@
-"""A gateway and its devices on a bad link, in one seeded loop over the real pure code."""
+"""The protocol's pure code on a link and in a world that do all they can to break it."""

@@ -81,7 +81,8 @@ collections = st.builds(
 )
 wanted = st.builds(Wanted, id=item_ids, digest=digests, offset=naturals)
 prefixes = st.text(inventory.DIGITS, max_size=inventory.PREFIX_DIGITS_MAX)
-fingerprints = st.binary(min_size=6, max_size=6) | st.binary(min_size=96, max_size=96)
+fingerprint = st.binary(min_size=6, max_size=6)
+fingerprints = fingerprint | st.binary(min_size=96, max_size=96)
 
 
 @st.composite
@@ -96,7 +97,8 @@ def entries(draw: st.DrawFn, prefix: str) -> bytes:
 @st.composite
 def ranges(draw: st.DrawFn, prefix: str) -> Range:
     if draw(st.booleans()):
-        return Range(prefix=prefix, fingerprints=draw(fingerprints))
+        whole = len(prefix) == inventory.PREFIX_DIGITS_MAX  # it has no parts
+        return Range(prefix=prefix, fingerprints=draw(fingerprint if whole else fingerprints))
     return Range(prefix=prefix, entries=draw(entries(prefix)))
 
 

@@ -164,7 +164,10 @@ WRONG: dict[Message, dict[int, list[object]]] = {
         1: ["00", "1", "000000000001"],  # the second entry begins with 01, none with 1
         3: [b"\1" * 14 + bytes(14), bytes(14) + b"\x10" * 14],
     },
-    PARTED: {2: [b"", bytes(5), bytes(7), bytes(12), bytes(95), bytes(97), bytes(1536), "x" * 6]},
+    PARTED: {
+        1: ["f" * 12],  # it has no parts
+        2: [b"", bytes(5), bytes(7), bytes(12), bytes(95), bytes(97), bytes(1536), "x" * 6],
+    },
     INVENTORY: {
         2: [-1],
         5: [keyed(COLLECTION)],

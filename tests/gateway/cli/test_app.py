@@ -25,7 +25,10 @@ CLIENT_COMMANDS = [
     ["device", "add", "d", "--feed", "f"],
     ["device", "list"],
     ["device", "show", "d"],
+    ["device", "resync", "d"],
     ["device", "remove", "d"],
+    ["quarantine", "list"],
+    ["quarantine", "retry", "f", "a"],
     ["status"],
 ]
 

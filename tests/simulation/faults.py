@@ -1,0 +1,170 @@
+"""What goes wrong beside the messages, and what an operator does meanwhile."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Final
+
+from tests.simulation.device_side import SimDevice, dying
+from tests.simulation.gateway_side import SimGateway
+from tests.simulation.link import Ask, Flying, Link, Push, Reply
+
+_RETENTIONS_S: Final = (0, 5, 60, 1_000)
+
+
+class Faults:
+    """All faults by their names in the weather. Each says whether it could happen."""
+
+    def __init__(
+        self,
+        random: Random,
+        *,
+        gateway: SimGateway,
+        link: Link,
+        devices: Sequence[SimDevice],
+        deliver: Callable[[Flying], object],
+        clock: Callable[[], float],
+        counts: Counter[str],
+    ) -> None:
+        self._random = random
+        self._gateway = gateway
+        self._link = link
+        self._devices = devices
+        self._deliver = deliver
+        self._clock = clock
+        self._counts = counts
+        self._feeds = list(gateway.chronicles)
+        self._faults: Mapping[str, Callable[[SimDevice], bool]] = {
+            "cut": self._cut,
+            "device offline": self._offline,
+            "device online": self._online,
+            "agent restart": self._agent_restart,
+            "agent crash": self._agent_crash,
+            "gateway restart": self._gateway_restart,
+            "gateway crash before notify": self._gateway_crash_before_notify,
+            "gateway crash before ledger": self._gateway_crash_before_ledger,
+            "ledger lost": self._ledger_lost,
+            "collection lost": self._collection_lost,
+            "device data lost": self._data_lost,
+            "device resynced": self._resynced,
+            "device enrolled again": self._enrolled_again,
+            "item quarantined": self._quarantined,
+            "quarantine ended": self._quarantine_ended,
+            "markers purged": self._purged,
+            "feed backed up": self._backed_up,
+            "feed restored": self._restored,
+            "transaction undone": self._undone,
+        }
+
+    def happen(self, kind: str, device: SimDevice) -> bool:
+        """Let one happen, to that device if it is about one; False if it could not."""
+        return self._faults[kind](device)
+
+    def _cut(self, device: SimDevice) -> bool:
+        if not device.connected:
+            return False
+        device.disconnect()
+        self._link.cut(device, share=self._random.choice((0.0, 0.5, 1.0)))
+        if self._random.random() < 0.5:  # else the last will comes when the device is back already
+            self._gateway.went_offline(device)
+        return True
+
+    def _offline(self, device: SimDevice) -> bool:
+        if not device.connected:
+            return False
+        device.disconnect()
+        self._gateway.went_offline(device)
+        self._gateway.write_ledger()
+        return True
+
+    def _online(self, device: SimDevice) -> bool:
+        if device.connected:
+            return False
+        self._gateway.came_online(device)
+        device.connect(self._clock())
+        return True
+
+    def _agent_restart(self, device: SimDevice) -> bool:
+        device.restart()
+        self._link.cut(device, share=1.0)
+        for replica in device.replicas:
+            replica.witness.check_all(replica.store)
+        return self._online(device)
+
+    def _agent_crash(self, device: SimDevice) -> bool:
+        """The agent dies while it takes a message: between any two steps, or right after."""
+        mine = [
+            it
+            for it in self._link.flying
+            if isinstance(it, Push | Reply) and it.replica.device is device
+        ]
+        if not mine or not device.connected:
+            return False
+        message = self._random.choice(mine)
+        with dying(device.replicas, steps=self._random.randrange(6)):
+            self._deliver(message)
+            self._counts["agent crash after the last step"] += 1
+        return self._agent_restart(device)
+
+    def _gateway_restart(self, _: SimDevice) -> bool:
+        self._gateway.write_ledger()
+        self._gateway.restart()
+        return True
+
+    def _gateway_crash_before_notify(self, _: SimDevice) -> bool:
+        if not any(self._gateway.is_behind(feed) for feed in self._feeds):
+            return False
+        self._gateway.restart()
+        return True
+
+    def _gateway_crash_before_ledger(self, _: SimDevice) -> bool:
+        asks = [it for it in self._link.flying if isinstance(it, Ask)]
+        if not asks:
+            return False
+        self._gateway.serve(self._random.choice(asks), crash=True)
+        return True
+
+    def _ledger_lost(self, _: SimDevice) -> bool:
+        self._gateway.lose_ledger()
+        self._gateway.restart()
+        return True
+
+    def _collection_lost(self, device: SimDevice) -> bool:
+        self._random.choice(device.replicas).lose_collection()
+        return self._agent_restart(device)
+
+    def _data_lost(self, device: SimDevice) -> bool:
+        for replica in device.replicas:
+            replica.lose_data()
+        return self._agent_restart(device)
+
+    def _resynced(self, device: SimDevice) -> bool:
+        self._gateway.resync(device)
+        return True
+
+    def _enrolled_again(self, device: SimDevice) -> bool:
+        self._gateway.enrol_again(device)
+        return True
+
+    def _quarantined(self, _: SimDevice) -> bool:
+        return self._gateway.quarantine(self._random.choice(self._feeds))
+
+    def _quarantine_ended(self, _: SimDevice) -> bool:
+        return self._gateway.end_quarantine(self._random.choice(self._feeds))
+
+    def _purged(self, _: SimDevice) -> bool:
+        for feed in self._feeds:
+            self._gateway.purge(feed, retention_s=self._random.choice(_RETENTIONS_S))
+        return True
+
+    def _backed_up(self, _: SimDevice) -> bool:
+        self._gateway.back_up()
+        return True
+
+    def _restored(self, _: SimDevice) -> bool:
+        self._gateway.restore()
+        return True
+
+    def _undone(self, _: SimDevice) -> bool:
+        self._gateway.undone_edits(self._random.choice(self._feeds))
+        return True
