@@ -115,12 +115,14 @@ class FeedSync:
                 refused = result.refused or messages.Refused(
                     reason="unreadable", message="the gateway's answer cannot be read"
                 )
-                self._schedule = self._schedule.failed(
-                    now, self._chance(), self._waits, retry_after_s=refused.retry_after_s or 0
+                after_s = refused.retry_after_s
+                self._schedule = (
+                    self._schedule.failed(now, self._chance(), self._waits)
+                    if after_s is None
+                    else self._schedule.put_off(now, self._chance(), after_s)
                 )
                 error = f"{refused.reason}: {refused.message}"
-                lasting = refused.retry_after_s is None
-                return result, SyncDone(self.feed, error, refused=lasting)
+                return result, SyncDone(self.feed, error, refused=after_s is None)
             case AnswerFate.TAKEN | AnswerFate.VOID | AnswerFate.OVERTAKEN:
                 again = result.fate is not AnswerFate.TAKEN or self.replica.needs_sync()
                 asked_again = self._schedule.asked_again

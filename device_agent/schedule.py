@@ -25,6 +25,9 @@ class Waits:
 
 # How much of a wait chance may take away, so that devices do not ask in step.
 _JITTER_SHARE: Final = 0.5
+# Whatever the gateway says of when to ask again.
+RETRY_AFTER_S_MIN: Final = 1.0
+RETRY_AFTER_S_MAX: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,17 @@ class Schedule:
             return Schedule(due=now)
         return self.failed(now, chance, waits)
 
-    def failed(
-        self, now: float, chance: float, waits: Waits, *, retry_after_s: float = 0.0
-    ) -> "Schedule":
+    def failed(self, now: float, chance: float, waits: Waits) -> "Schedule":
         """No answer came, or a refusal: try again after a full-jitter backoff."""
         bound = min(waits.backoff_s_max, waits.backoff_s * 2 ** min(self.attempts, 16))
-        return Schedule(due=now + max(retry_after_s, bound * chance), attempts=self.attempts + 1)
+        return Schedule(due=now + bound * chance, attempts=self.attempts + 1)
+
+    def put_off(self, now: float, chance: float, retry_after_s: float) -> "Schedule":
+        """The gateway says when to ask again; it knows better than any backoff."""
+        wait_s = min(max(retry_after_s, RETRY_AFTER_S_MIN), RETRY_AFTER_S_MAX) * (
+            1.0 + _JITTER_SHARE * chance
+        )
+        return Schedule(due=now + wait_s, attempts=self.attempts)
 
     def disconnected(self) -> "Schedule":
         """Nothing can be sent or heard: the next connect asks at once."""

@@ -124,8 +124,14 @@ class AgentFile:
                 f"there is no {path}: 'device-agent run' or 'device-agent sync' makes it, and"
                 " --data says which directory"
             )
+        was_there = path.exists()
+        journal = path.with_name(f"{path.name}-wal")
+        if not was_there and journal.exists():  # which SQLite would throw away
+            raise StoreError(
+                f"{path} is gone, and its journal is still there: put the file back, or move"
+                f" {journal.name} away, too, and the next sync fetches everything again"
+            )
         try:
-            was_there = path.exists()
             if not readonly:
                 path.touch(mode=0o600)
             self._db = sqlite3.connect(

@@ -354,8 +354,14 @@ class SqliteStore:
     def _open(self) -> sqlite3.Connection:
         """The writing connection, to a file of this version."""
         with contextlib.ExitStack() as undo:
+            was_there = self._path.exists()
+            journal = self._path.with_name(f"{self._path.name}-wal")
+            if not was_there and journal.exists():  # which SQLite would throw away
+                raise FeedError(
+                    f"{self._path} is gone, and its journal is still there: put the file back, or"
+                    " a backup: 'gateway restore DIR'"
+                )
             try:
-                was_there = self._path.exists()
                 self._path.touch(mode=0o600)
                 db = self._connect()
                 undo.callback(db.close)

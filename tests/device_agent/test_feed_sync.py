@@ -151,7 +151,7 @@ def test_a_busy_gateway_is_waited_for(sync: FeedSync) -> None:
     sync.ask_now(0)
     _, done = sync.on_answer(1, refused(asked(sync, 0).id, retry_after_s=30))
     assert done == SyncDone("feed", "busy: later", refused=False)
-    assert sync.next_timer == 31
+    assert sync.next_timer == 46
 
 
 def test_a_void_collection_leads_to_an_inventory_at_once(sync: FeedSync) -> None:

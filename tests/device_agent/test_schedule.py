@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_agent.schedule import Schedule, Waits
+from device_agent.schedule import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN, Schedule, Waits
 
 WAITS = Waits(debounce_s=0.2, period_s=900, request_timeout_s=10, backoff_s=1, backoff_s_max=60)
 NOW = 1000.0
@@ -76,8 +76,15 @@ def test_the_backoff_doubles_up_to_its_bound(count: int, bound: int) -> None:
 
 
 def test_a_gateway_that_is_busy_is_given_the_time_it_asks_for() -> None:
+    sent = failed_times(5, 1).sent(NOW, WAITS)
+    assert sent.put_off(NOW, 0, 30) == Schedule(due=NOW + 30, attempts=5)
+    assert sent.put_off(NOW, 1, 30) == Schedule(due=NOW + 45, attempts=5)
+
+
+def test_what_a_gateway_asks_for_has_bounds() -> None:
     sent = Schedule().sent(NOW, WAITS)
-    assert sent.failed(NOW, 1, WAITS, retry_after_s=30).due == NOW + 30
+    assert sent.put_off(NOW, 0, 0).due == NOW + RETRY_AFTER_S_MIN
+    assert sent.put_off(NOW, 0, 10**9).due == NOW + RETRY_AFTER_S_MAX
 
 
 @given(chances)

@@ -401,3 +401,13 @@ def test_killed_between_any_two_steps_all_or_nothing_is_there(tmp_path: Path, ki
         newest = state.collection.held.last
         assert newest > 0
         writing_process.check(store, newest)
+
+
+def test_a_lone_journal_is_no_empty_start(tmp_path: Path) -> None:
+    path = tmp_path / "agent.sqlite3"
+    journal = tmp_path / "agent.sqlite3-wal"
+    journal.write_bytes(b"what was committed last")
+    with pytest.raises(StoreError, match="is gone, and its journal is still there"):
+        AgentFile(path, device="phone")
+    assert not path.exists()
+    assert journal.read_bytes() == b"what was committed last"

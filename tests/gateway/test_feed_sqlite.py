@@ -299,3 +299,13 @@ def test_a_content_that_is_missing_stops_nothing(tmp_path: Path) -> None:
         db.execute("DELETE FROM content")
     with contextlib.closing(SqliteStore(path)) as store, store.snapshot(FEED) as snapshot:
         assert snapshot.content("a", offset=0, bytes_max=10) == b""
+
+
+def test_a_lone_journal_is_no_empty_start(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite3"
+    journal = tmp_path / "state.sqlite3-wal"
+    journal.write_bytes(b"what was committed last")
+    with pytest.raises(FeedError, match="is gone, and its journal is still there"):
+        SqliteStore(path)
+    assert not path.exists()
+    assert journal.read_bytes() == b"what was committed last"

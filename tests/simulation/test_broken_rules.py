@@ -24,8 +24,8 @@ from sync_protocol.wire import Format
 from tests.simulation.chronicle import Broken
 from tests.simulation.world import run
 
-SEEDS_TO_NOTICE: Final = 60
-EVENTS: Final = 1_500
+SEEDS_TO_NOTICE: Final = 100
+EVENTS: Final = 2_000
 
 Patch = pytest.MonkeyPatch
 

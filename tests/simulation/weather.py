@@ -78,7 +78,7 @@ def draw(random: Random) -> Weather:
         double=pick((0.0, 0.0, 0.1, 0.3)),
         straight=pick((0.0, 0.5, 1.0)),
         edits=edits,
-        timers=edits * pick((0.02, 0.1, 0.4)),
+        timers=edits * pick((0.02, 0.05, 0.2)),
         faults=edits * faults,
         prompt=pick((0.1, 0.7, 1.0)),
         forms=pick(((Format.CBOR,), (Format.JSON,), tuple(Format))),

@@ -38,7 +38,7 @@ class World:
         self.counts: Counter[str] = Counter()
         self.weather: Weather = draw(random)
         self.feeds = [f"feed-{number}" for number in range(random.choice((1, 1, 2, 4)))]
-        count = random.choice((2, 4, 8, 8))
+        count = random.choice((2, 4, 6, 8, 8))
         self.devices = [self._device(f"device-{number}") for number in range(count)]
         self.replicas = [replica for device in self.devices for replica in device.replicas]
         self.link = Link(random, self.weather, self._lost, MESSAGES_MAX * count)
