@@ -12,6 +12,7 @@ from sync_protocol.messages import Request
 from sync_protocol.token_set import TokenSet
 from tests.device_agent.builders import (
     BASE,
+    OTHER_EPOCH,
     change,
     compared,
     delta,
@@ -211,3 +212,14 @@ def test_a_lost_connection_closes_the_request_and_waits_for_the_next(sync: FeedS
     assert sync.next_timer is None
     assert sync.on_answer(1, delta(request.id, head=5))[0].fate is AnswerFate.NOT_AWAITED
     fill(sync, 20)
+
+
+def test_a1_an_answer_that_was_discarded_is_asked_for_again(sync: FeedSync) -> None:
+    fill(sync)
+    sync.ask_now(1.0)
+    request = asked(sync, 1.0)
+    sync.on_push(1.1, push(6, put("a", b"A")))
+    assert not sync.replica.needs_sync()
+    result, done = sync.on_answer(1.2, delta(request.id, head=5, epoch=OTHER_EPOCH))
+    assert (result.fate, done) == (AnswerFate.OVERTAKEN, None)
+    asked(sync, 1.2)

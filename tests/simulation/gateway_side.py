@@ -92,8 +92,11 @@ class SimGateway:
     # Changes
 
     def edit(self, feed: str) -> bool:
+        """One change that chance draws; False if it changed nothing."""
+        return self.apply(feed, self.edits[feed].draw(self.chronicles[feed]))
+
+    def apply(self, feed: str, mutation: Mutation) -> bool:
         """One change; False if it changed nothing."""
-        mutation = self.edits[feed].draw(self.chronicles[feed])
         row = self.feeds.apply(feed, mutation, now=self.now)
         if row is None:
             return False

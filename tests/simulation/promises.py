@@ -16,7 +16,8 @@ A device is never sent a content that it holds. Exactly:
 
 An item goes from one version to a newer one only, and a deleted one stays deleted. A version that
 a restored backup undid may be followed by an older one, but only in a message that was made after
-the restore.
+the restore. Whenever an answer leaves nothing pending, the replica is its feed as it was when that
+answer was made, but for newer pushes.
 """
 
 from collections import Counter

@@ -70,24 +70,19 @@ def p3_purges_do_not_count(patch: Patch) -> None:
     patch.setattr(view, "previous", lambda snapshot, seq: snapshot.newest_below(seq))
 
 
-def _lineage_without(patch: Patch, **without: bytes) -> None:
+def p4_lineage_without_the_epoch(patch: Patch) -> None:
     right = tokens.lineage
 
-    def lineage(epoch: bytes, *, base: int, view_id: int, generation: bytes) -> int:
-        told = {"epoch": epoch, "generation": generation, **without}
-        return right(base=base, view_id=view_id, renderer_version=1, **told)
+    def lineage(_epoch: bytes, *, base: int, view_id: int, generation: bytes) -> int:
+        return right(
+            bytes(8), base=base, view_id=view_id, renderer_version=1, generation=generation
+        )
 
     patch.setattr(view, "lineage", lineage)
 
 
-def p4_lineage_without_the_epoch(patch: Patch) -> None:
-    _lineage_without(patch, epoch=bytes(8))
-
-
 def d1_no_floor(patch: Patch) -> None:
-    right = MemoryReplicaStore.state
     _set_state(patch, lambda _store, state: replace(state, floor=None))
-    patch.setattr(MemoryReplicaStore, "state", right)
 
 
 def d3_prev_does_not_count(patch: Patch) -> None:
@@ -297,36 +292,36 @@ def g6_nothing_is_dropped(patch: Patch) -> None:
 # Some take rare coincidences to do harm: for them, where a seed is that brings those about.
 NOTICED: Final[Mapping[Callable[[Patch], None], int]] = {
     p2_content_that_was_pushed_before: 0,
-    p2_c_is_not_told: 0,
+    p2_c_is_not_told: 17,
     p3_prev_is_n_minus_1: 0,
     p3_purges_do_not_count: 0,
-    p4_lineage_without_the_epoch: 0,
+    p4_lineage_without_the_epoch: 5,
     d1_no_floor: 0,
     d3_prev_does_not_count: 0,
     d4_interval_is_not_added: 0,
     d5_older_changes_are_applied: 0,
-    d5_removes_are_not_remembered: 0,
+    d5_removes_are_not_remembered: 13,
     d6_bytes_held_go_with_each_change: 0,
     d6_a_part_is_whole: 0,
     a1_any_answer_is_taken: 0,
-    a2_removes_are_forgotten_while_more_is_pending: 0,
-    a3_tokens_of_items_stay: 0,
-    a3_a_void_changes_nothing: 0,
+    a2_removes_are_forgotten_while_more_is_pending: 13,
+    a3_tokens_of_items_stay: 21,
+    a3_a_void_changes_nothing: 5,
     a4_what_is_missing_counts_as_held: 0,
-    a4_ranges_not_answered_count_as_equal: 0,
-    a4_drops_are_ignored: 0,
-    g1_no_void_for_an_unknown_epoch: 0,
-    g1_no_void_for_a_restored_feed: 0,
-    g1_no_void_for_purged_markers: 0,
+    a4_ranges_not_answered_count_as_equal: 47,
+    a4_drops_are_ignored: 15,
+    g1_no_void_for_an_unknown_epoch: 5,
+    g1_no_void_for_a_restored_feed: 33,
+    g1_no_void_for_purged_markers: 52,
     g3_content_though_c_is_presented: 0,
     g3_all_changes_again: 0,
     g3_what_is_pending_counts_as_held: 0,
     g3_c_of_what_was_sent_is_not_held: 0,
-    g3_a_page_larger_than_asked: 0,
+    g3_a_page_larger_than_asked: 18,
     g4_remainders_from_the_beginning: 0,
-    g6_content_that_is_held_is_missing: 0,
+    g6_content_that_is_held_is_missing: 15,
     g6_an_inventory_moves_content: 0,
-    g6_nothing_is_dropped: 0,
+    g6_nothing_is_dropped: 15,
 }
 
 

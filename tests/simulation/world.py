@@ -1,6 +1,7 @@
 """The simulated world: what happens next, until all is quiet, and whether it ends well."""
 
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 from typing import Final, assert_never
 
@@ -30,113 +31,62 @@ _ANSWER_CONTENT_BYTES_MIN: Final = 2_500
 ROUNDS_MAX: Final = ITEMS_MAX * -(-CONTENT_BYTES_MAX // _ANSWER_CONTENT_BYTES_MIN) + 10
 
 
-class World:
-    """Everything there is, moved one event at a time."""
+class Stage:
+    """Everything there is, and what happens to it when somebody says what happens next."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random = Random(seed)
+    def __init__(
+        self,
+        random: Random,
+        *,
+        weather: Weather,
+        feeds: Sequence[str],
+        devices: Sequence[SimDevice],
+    ) -> None:
+        self.random = random
         self.counts: Counter[str] = Counter()
-        self.weather: Weather = draw(random)
-        self.feeds = [f"feed-{number}" for number in range(random.choice((1, 1, 2, 4)))]
-        count = random.choice((2, 4, 6, 8, 8))
-        self.devices = [self._device(f"device-{number}") for number in range(count)]
-        self.replicas = [replica for device in self.devices for replica in device.replicas]
-        self.link = Link(random, self.weather, self._lost, MESSAGES_MAX * count)
+        self.weather = weather
+        self.feeds = feeds
+        self.devices = devices
+        self.replicas = [replica for device in devices for replica in device.replicas]
+        self.link = Link(random, weather, self._lost, MESSAGES_MAX * len(devices))
         self.gateway = SimGateway(
             random,
             link=self.link,
             devices=self.devices,
             feeds=self.feeds,
-            encoded=self.weather.encoded,
+            encoded=weather.encoded,
             counts=self.counts,
         )
         self.clock = 0.0
         self.events = 0
-        self._others = self.weather.edits + self.weather.timers + self.weather.faults
-        self._kinds = list(self.weather.kinds)
-        self._often = list(self.weather.kinds.values())
-        self._faults = Faults(
+        self.faults = Faults(
             random,
             gateway=self.gateway,
             link=self.link,
             devices=self.devices,
-            deliver=self._deliver,
+            deliver=self.deliver,
             clock=lambda: self.clock,
             counts=self.counts,
         )
-        for _ in range(random.choice((0, 5, 60, 250))):
-            self.gateway.edit(random.choice(self.feeds))
+
+    def begin(self) -> None:
+        """All devices come, and sync."""
         for feed in self.feeds:
             self.gateway.notify(feed)
         for device in self.devices:
             self.gateway.came_online(device)
             device.connect(self.clock)
 
-    def _device(self, name: str) -> SimDevice:
-        random = self.random
-        form = random.choice(self.weather.forms)
-        device = SimDevice(name, form, random.choice((ANSWER_BYTES_MIN, 16_384)), random)
-        some = random.sample(self.feeds, random.randint(1, len(self.feeds)))
-        device.replicas = [SimReplica(device, feed) for feed in sorted(some)]
-        return device
+    def wait_until(self, clock: float) -> None:
+        """Time goes by, and never back."""
+        self.clock = max(self.clock, clock)
+        self.gateway.now = int(self.clock) + 1_000_000
 
     def _lost(self, kind: str) -> None:
         self.counts[f"{kind} lost"] += 1
 
-    def _pick(self, count: int) -> int:
-        return int(self.random.random() * count)
-
-    # Events
-
-    def run(self, events: int) -> None:
-        """So many random events."""
-        while self.events < events:
-            self.events += self._step()
-
-    def _step(self) -> bool:
-        """Something that can happen now; False if it changed nothing."""
-        chance = self.random.random() * (len(self.link.flying) + self._others)
-        weather = self.weather
-        if chance < weather.edits:
-            return self._edit()
-        chance -= weather.edits
-        if chance < weather.timers:
-            return self._timer()
-        chance -= weather.timers
-        if chance < weather.faults:
-            kind = self.random.choices(self._kinds, self._often)[0]
-            happened = self._faults.happen(kind, self.devices[self._pick(len(self.devices))])
-            self.counts[kind] += happened
-            return happened
-        if not self.link.flying:
-            return False
-        flying, fate = self.link.take()
-        if fate:
-            self.counts[f"{flying.kind} {fate}"] += 1
-        if fate == "lost":
-            return True
-        return self._deliver(flying)
-
-    def _edit(self) -> bool:
-        feed = self.feeds[self._pick(len(self.feeds))]
-        if not self.gateway.edit(feed):
-            return False
-        self.counts["edit"] += 1
-        if self.random.random() < self.weather.prompt:
-            self.gateway.notify(feed)
-        return True
-
-    def _timer(self) -> bool:
-        replica = min(self.replicas, key=_timer)
-        if replica.timer == NEVER:
-            return False
-        self.clock = max(self.clock, replica.timer)
-        self.gateway.now = int(self.clock) + 1_000_000
-        self.counts["timer"] += 1
-        self._fire(replica)
-        return True
-
-    def _fire(self, replica: SimReplica) -> None:
+    def fire(self, replica: SimReplica) -> None:
+        """Its timer came: it may ask."""
         match replica.on_timer(self.clock):
             case Request() as request:
                 asked = replica.witness.asks(request)
@@ -150,7 +100,7 @@ class World:
 
     # Messages
 
-    def _deliver(self, flying: Flying) -> bool:
+    def deliver(self, flying: Flying) -> bool:
         """A message arrives; whether that is an event: what reaches the gateway is not counted."""
         match flying:
             case Ask():
@@ -233,7 +183,7 @@ class World:
         for round_number in range(1, rounds_max + 1):
             for replica in waiting:
                 self.clock = max(self.clock, replica.timer)
-                self._fire(replica)
+                self.fire(replica)
                 self.events += 1
             self._drain()
             waiting = [it for it in waiting if it.sync.replica.needs_sync()]
@@ -244,7 +194,7 @@ class World:
 
     def _drain(self) -> None:
         while self.link.flying:
-            self.events += self._deliver(self.link.take_first())
+            self.events += self.deliver(self.link.take_first())
 
     def check_end(self) -> None:
         """Every replica equals its feed, whole, and its set is one range."""
@@ -272,6 +222,84 @@ class World:
         head = tokens.compress(chronicle.head, state.base)
         if not state.collection.held.covers(tokens.oldest(state.base), head):
             raise Broken(f"{name} is complete, and its token set is not")
+
+
+class World(Stage):
+    """A stage on which chance says what happens next, one event at a time."""
+
+    def __init__(self, seed: int) -> None:
+        random = Random(seed)
+        weather = draw(random)
+        feeds = [f"feed-{number}" for number in range(random.choice((1, 1, 2, 4)))]
+        count = random.choice((2, 4, 6, 8, 8))
+        devices = [_device(f"device-{number}", feeds, weather, random) for number in range(count)]
+        super().__init__(random, weather=weather, feeds=feeds, devices=devices)
+        self._others = weather.edits + weather.timers + weather.faults
+        self._kinds = list(weather.kinds)
+        self._often = list(weather.kinds.values())
+        for _ in range(random.choice((0, 5, 60, 250))):
+            self.gateway.edit(random.choice(feeds))
+        self.begin()
+
+    def _pick(self, count: int) -> int:
+        return int(self.random.random() * count)
+
+    # Events
+
+    def run(self, events: int) -> None:
+        """So many random events."""
+        while self.events < events:
+            self.events += self._step()
+
+    def _step(self) -> bool:
+        """Something that can happen now; False if it changed nothing."""
+        chance = self.random.random() * (len(self.link.flying) + self._others)
+        weather = self.weather
+        if chance < weather.edits:
+            return self._edit()
+        chance -= weather.edits
+        if chance < weather.timers:
+            return self._timer()
+        chance -= weather.timers
+        if chance < weather.faults:
+            kind = self.random.choices(self._kinds, self._often)[0]
+            happened = self.faults.happen(kind, self.devices[self._pick(len(self.devices))])
+            self.counts[kind] += happened
+            return happened
+        if not self.link.flying:
+            return False
+        flying, fate = self.link.take()
+        if fate:
+            self.counts[f"{flying.kind} {fate}"] += 1
+        if fate == "lost":
+            return True
+        return self.deliver(flying)
+
+    def _edit(self) -> bool:
+        feed = self.feeds[self._pick(len(self.feeds))]
+        if not self.gateway.edit(feed):
+            return False
+        self.counts["edit"] += 1
+        if self.random.random() < self.weather.prompt:
+            self.gateway.notify(feed)
+        return True
+
+    def _timer(self) -> bool:
+        replica = min(self.replicas, key=_timer)
+        if replica.timer == NEVER:
+            return False
+        self.wait_until(replica.timer)
+        self.counts["timer"] += 1
+        self.fire(replica)
+        return True
+
+
+def _device(name: str, feeds: Sequence[str], weather: Weather, random: Random) -> SimDevice:
+    form = random.choice(weather.forms)
+    device = SimDevice(name, form, random.choice((ANSWER_BYTES_MIN, 16_384)), random)
+    some = random.sample(feeds, random.randint(1, len(feeds)))
+    device.replicas = [SimReplica(device, feed) for feed in sorted(some)]
+    return device
 
 
 def _timer(replica: SimReplica) -> float:

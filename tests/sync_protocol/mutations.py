@@ -130,15 +130,44 @@ def _set(tree: Any, path: tuple[Any, ...], value: object) -> None:  # noqa: ANN4
     tree[path[-1]] = value
 
 
+def _get(tree: Any, path: tuple[Any, ...]) -> Any:  # noqa: ANN401 - any value
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+def _kin(value: object, number: int) -> object:
+    """Another value of the same kind, which may stand there as well."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            near = [value - 1, value + 1, -value, 2 * value, number % 40 - 20]
+            return [*near, 0, 2**32 - 1, INTEGER_MAX, -INTEGER_MAX][number % 9]
+        case bytes():
+            sets = [TokenSet.span(-99, number % 20), TokenSet.of(range(-99, 20, 1 + number % 7))]
+            fills = [bytes(len(value)), b"\xff" * len(value), value[::-1], value + value, b""]
+            return [*fills, *(it.encode() for it in sets)][number % 7]
+        case str():
+            return ["a", "whole", "part", "item-9", value + value, value[:-1], "0"][number % 7]
+        case list():
+            return [value[1:], value + value, value[::-1], []][number % 4]
+        case _:
+            return value
+
+
 @st.composite
 def with_other_values(draw: st.DrawFn, messages: st.SearchStrategy[Message]) -> bytes:
     """The bytes of a message in which other values stand in some places."""
     message = draw(messages)
-    picks = draw(st.lists(st.tuples(_numbers, st.sampled_from(VALUES)), min_size=1, max_size=3))
+    picks = draw(st.lists(st.tuples(_numbers, _numbers), min_size=1, max_size=3))
     tree = cbor2.loads(wire.encode(message, Format.CBOR))
-    for place, value in picks:
+    may_fit = draw(st.sampled_from([True, True, False]))
+    for place, number in picks:
         places = list(_places(tree))
-        _set(tree, places[place % len(places)], copy.deepcopy(value))
+        path = places[place % len(places)]
+        wrong = VALUES[number % len(VALUES)]
+        _set(tree, path, copy.deepcopy(_kin(_get(tree, path), number) if may_fit else wrong))
     return cbor2.dumps(tree)
 
 

@@ -92,6 +92,17 @@ def test_a_notification_joined_from_parts_is_the_same_as_a_whole_one(
     assert wire.decode(Notification, joined, bytes_max=bytes_max) == push
 
 
+def test_w4_what_is_absent_has_the_default_of_the_page() -> None:
+    assert (PUT.folder, PUT.flags, PUT.date, PUT.content) == ("", (), None, None)
+    assert PUT.media_type == "application/octet-stream"
+    assert (COLLECTION.p0, COLLECTION.tokens) == (None, b"")
+    assert (WANTED.offset, REMAINDER.offset) == (0, 0)
+    assert (REQUEST.answer_bytes_max, REQUEST.wanted, REQUEST.inventory) == (262_144, (), ())
+    assert (DELTA.p0, DELTA.tokens, DELTA.changes, DELTA.remainders) == (None, b"", (), ())
+    assert not DELTA.more
+    assert (NOTHING.prefix, COMPARED.missing, COMPARED.puts, COMPARED.drops) == ("", b"", (), b"")
+
+
 @pytest.mark.parametrize("form", Format)
 def test_defaults_do_not_travel(form: Format) -> None:
     assert b"folder" not in wire.encode(PUT, form)
