@@ -23,7 +23,7 @@ from gateway.feed import (
     PoisonError,
     StorageError,
 )
-from gateway.feed_sqlite import SqliteTransaction
+from gateway.feed_sqlite import SqliteStore, SqliteTransaction
 from gateway.ledger_tinydb import TinyDbLedger
 from gateway.run import Running, running
 from gateway.service import LEDGER_DIR, STORE_FILE, Account, Service
@@ -356,6 +356,21 @@ class TestState:
         assert len(service.problems()) == 2
         assert service.apply(FEED, put()) is not None
         assert service.problems() == ["not started"]
+
+
+def test_f3_every_start_opens_an_epoch_of_a_new_id(tmp_path: Path) -> None:
+    ids = []
+    for start in range(2):
+        with opened(tmp_path) as service:
+            if start == 0:
+                service.add_feed(FEED)
+            service.start(Account("127.0.0.1", 1, "gateway", None))
+        store = SqliteStore(tmp_path / STORE_FILE)
+        with store.snapshot(FEED) as snapshot:
+            ids.append(snapshot.newest_epoch().id)
+            assert all(snapshot.epoch(each) for each in ids), "all are kept"
+        store.close()
+    assert ids[0] != ids[1]
 
 
 class TestClose:

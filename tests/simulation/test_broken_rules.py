@@ -5,6 +5,7 @@ To break a rule is the one reason for which a test here replaces parts of the co
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any, Final
 
 import pytest
@@ -21,7 +22,9 @@ from sync_protocol import tokens
 from sync_protocol.messages import Notification, Put
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
+from tests.simulation import world
 from tests.simulation.chronicle import Broken
+from tests.simulation.weather import Weather, draw
 from tests.simulation.world import run
 
 SEEDS_TO_NOTICE: Final = 100
@@ -66,7 +69,26 @@ def p3_prev_is_n_minus_1(patch: Patch) -> None:
     patch.setattr(view, "previous", lambda _snapshot, seq: seq - 1 or None)
 
 
+def _often(patch: Patch, fault: str) -> None:
+    """Runs that have this one fault, and have it often."""
+
+    def drawn(random: Random) -> Weather:
+        weather = draw(random)
+        edits = weather.edits
+        return replace(
+            weather,
+            kinds={fault: 1.0},
+            faults=0.2 * edits,
+            timers=0.4 * edits,
+            loss=0.1,
+            straight=0.0,
+        )
+
+    patch.setattr(world, "draw", drawn)
+
+
 def p3_purges_do_not_count(patch: Patch) -> None:
+    _often(patch, "markers purged")
     patch.setattr(view, "previous", lambda snapshot, seq: snapshot.newest_below(seq))
 
 
@@ -79,10 +101,6 @@ def p4_lineage_without_the_epoch(patch: Patch) -> None:
         )
 
     patch.setattr(view, "lineage", lineage)
-
-
-def d1_no_floor(patch: Patch) -> None:
-    _set_state(patch, lambda _store, state: replace(state, floor=None))
 
 
 def d3_prev_does_not_count(patch: Patch) -> None:
@@ -294,9 +312,8 @@ NOTICED: Final[Mapping[Callable[[Patch], None], int]] = {
     p2_content_that_was_pushed_before: 0,
     p2_c_is_not_told: 17,
     p3_prev_is_n_minus_1: 0,
-    p3_purges_do_not_count: 0,
+    p3_purges_do_not_count: 6,
     p4_lineage_without_the_epoch: 5,
-    d1_no_floor: 0,
     d3_prev_does_not_count: 0,
     d4_interval_is_not_added: 0,
     d5_older_changes_are_applied: 0,

@@ -1,0 +1,1 @@
+"""Which test guards which rule of docs/protocol.md: each rule is broken once, on purpose."""

@@ -1,0 +1,270 @@
+"""Breaks of A1 to A5: a device takes an answer."""
+
+from typing import Final
+
+from tests.rules.rule import broken
+
+_REPLICA: Final = "device_agent/replica.py"
+_INVENTORY: Final = "device_agent/inventory.py"
+_SYNC: Final = "device_agent/feed_sync.py"
+_SCHEDULE: Final = "device_agent/schedule.py"
+
+BREAKS: Final = (
+    broken(
+        "A1",
+        "an answer to any request counts",
+        (
+            _REPLICA,
+            "if self._outstanding is None or answer.id != self._outstanding:",
+            "if not answer.id:",
+        ),
+    ),
+    broken(
+        "A1",
+        "an answer of another epoch is joined to pushes of this one",
+        (
+            _REPLICA,
+            "if delta.epoch != before.epoch and self._stored_since_request:",
+            "if not delta.epoch:",
+        ),
+    ),
+    broken(
+        "A1",
+        "every answer of another epoch is discarded",
+        (
+            _REPLICA,
+            "if delta.epoch != before.epoch and self._stored_since_request:",
+            "if delta.epoch != before.epoch:",
+        ),
+    ),
+    broken(
+        "A2",
+        "changes are passed over",
+        (
+            _REPLICA,
+            "happened += self._apply(change.item_id, change.put, change.n)",
+            "happened += []",
+        ),
+    ),
+    broken(
+        "A2",
+        "a remainder of another content is added",
+        (_REPLICA, "            or item.digest != remainder.digest\n", ""),
+    ),
+    broken(
+        "A2",
+        "a remainder is added wherever it begins",
+        (_REPLICA, "            or item.held_bytes != remainder.offset\n", ""),
+    ),
+    broken(
+        "A2",
+        "the answer's set takes the place of the own one",
+        (
+            _REPLICA,
+            "held = before.held | TokenSet.decode(delta.tokens)",
+            "held = TokenSet.decode(delta.tokens)",
+        ),
+    ),
+    broken(
+        "A2",
+        "the answer's set is ignored",
+        (_REPLICA, "held = before.held | TokenSet.decode(delta.tokens)", "held = before.held"),
+    ),
+    broken(
+        "A2",
+        "asof becomes head though more was heard of",
+        (_REPLICA, "asof=max(delta.head, before.asof)", "asof=delta.head"),
+    ),
+    broken("A2", "asof stays", (_REPLICA, "asof=max(delta.head, before.asof)", "asof=before.asof")),
+    broken("A2", "the base stays", (_REPLICA, "            base=delta.base,\n", "")),
+    broken("A2", "the epoch stays", (_REPLICA, "epoch=delta.epoch,\n", "epoch=before.epoch,\n")),
+    broken(
+        "A2",
+        "the lineage stays",
+        (_REPLICA, "lineage=delta.lineage,\n", "lineage=before.lineage,\n"),
+    ),
+    broken("A2", "p0 stays", (_REPLICA, "p0=delta.p0,\n", "p0=before.p0,\n")),
+    broken(
+        "A2",
+        "removes are forgotten though changes are pending",
+        (_REPLICA, "            if not delta.more:\n", "            if delta.head is not None:\n"),
+    ),
+    broken(
+        "A2",
+        "removes above head are forgotten",
+        (_REPLICA, "self._store.forget_removed(delta.head)", "self._store.forget_removed(None)"),
+    ),
+    broken(
+        "A2",
+        "removes are never forgotten",
+        (
+            _REPLICA,
+            (
+                "            if not delta.more:\n"
+                "                self._store.forget_removed(delta.head)\n"
+            ),
+            "",
+        ),
+    ),
+    broken(
+        "A3",
+        "a collection that is void is kept",
+        (
+            _REPLICA,
+            "            self._begin_anew()\n            return AnswerResult(AnswerFate.VOID",
+            "            return AnswerResult(AnswerFate.VOID",
+        ),
+    ),
+    broken(
+        "A3",
+        "items keep their n",
+        (_REPLICA, "            self._store.forget_tokens()\n", ""),
+    ),
+    broken(
+        "A3",
+        "removes stay remembered",
+        (_REPLICA, "            self._store.forget_removed(None)\n", ""),
+    ),
+    broken(
+        "A3",
+        "the base goes, too",
+        (
+            _REPLICA,
+            "ReplicaState(view_id=self._state.view_id, base=self._state.base)",
+            "ReplicaState(view_id=self._state.view_id)",
+        ),
+    ),
+    broken(
+        "A3",
+        "items and contents go, too",
+        (
+            _REPLICA,
+            "            self._store.forget_tokens()\n",
+            (
+                "            for item in list(self._store.items()):\n"
+                "                self._store.delete_item(item.id)\n"
+            ),
+        ),
+    ),
+    broken(
+        "A4",
+        "puts of an inventory are passed over",
+        (_REPLICA, "happened += self._set(put, None, self._store.item(put.id))", "happened += []"),
+    ),
+    broken(
+        "A4",
+        "a put of an inventory counts as newer than all changes",
+        (
+            _REPLICA,
+            "self._set(put, None, self._store.item(put.id))",
+            "self._set(put, 2**53 - 1, self._store.item(put.id))",
+        ),
+    ),
+    broken(
+        "A4",
+        "drops of an inventory are passed over",
+        (
+            _REPLICA,
+            "                    self._store.delete_item(item_id)\n                    happened",
+            "                    happened",
+        ),
+    ),
+    broken(
+        "A4",
+        "the set ends at the newest head, not at that of the first answer",
+        (
+            _INVENTORY,
+            "        held=begun.held - missing,\n",
+            "        held=begun.held.add(begun.upto, answer.head) - missing,\n",
+        ),
+    ),
+    broken(
+        "A4",
+        "missing is ignored",
+        (_INVENTORY, "        held=begun.held - missing,\n", "        held=begun.held,\n"),
+    ),
+    broken(
+        "A4",
+        "p0 is that of the newest answer",
+        (
+            _INVENTORY,
+            "        lineage=answer.lineage,\n        held",
+            "        lineage=answer.lineage,\n        p0=answer.p0,\n        held",
+        ),
+    ),
+    broken(
+        "A4",
+        "the lineage is that of the first answer",
+        (_INVENTORY, "        lineage=answer.lineage,\n        held", "        held"),
+    ),
+    broken(
+        "A4",
+        "asof and the floor are the head of the first answer",
+        (_INVENTORY, "        head=max(begun.head, answer.head),\n", ""),
+    ),
+    broken(
+        "A4",
+        "answers of two epochs are joined",
+        (
+            _REPLICA,
+            "if before.begun is not None and answer.epoch != before.begun.epoch:",
+            "if before.begun is not None and not answer.epoch:",
+        ),
+    ),
+    broken(
+        "A4",
+        "there is no floor after an inventory",
+        (
+            _REPLICA,
+            "known=collection, floor=begun.head, more=True",
+            "known=collection, floor=None, more=True",
+        ),
+    ),
+    broken(
+        "A4",
+        "the first base is not kept",
+        (
+            _REPLICA,
+            "after = replace(state, base=answer.base, known=known)",
+            "after = replace(state, known=known)",
+        ),
+    ),
+    broken(
+        "A5",
+        "an inventory is the end of a sync",
+        (
+            _REPLICA,
+            "known=collection, floor=begun.head, more=True",
+            "known=collection, floor=begun.head",
+        ),
+    ),
+    broken(
+        "A5",
+        "a device does not ask again though changes are pending",
+        (_REPLICA, "            more=delta.more,\n", ""),
+        (
+            _REPLICA,
+            "return not (unbroken or nothing_yet) or bool(self._wanted(1))",
+            "return bool(self._wanted(1))",
+        ),
+    ),
+    broken(
+        "A5",
+        "a device waits before it asks for the next page",
+        (_SCHEDULE, "        if progress:\n            return Schedule(due=now)\n", ""),
+    ),
+    broken(
+        "A5",
+        "a device asks again at once though answers bring nothing",
+        (_SCHEDULE, "        if progress:\n", "        if again:\n"),
+    ),
+    broken(
+        "A5",
+        "a device does not ask again after an answer that it discarded",
+        (
+            _SYNC,
+            "result.fate is not AnswerFate.TAKEN or self.replica.needs_sync()",
+            "self.replica.needs_sync()",
+        ),
+    ),
+)
