@@ -14,9 +14,9 @@ from typing import Final
 from gateway import view
 from gateway.feed import Put, Row
 from gateway.feed_memory import MemoryFeedStore
-from gateway.feed_sqlite import SqliteStore
 from gateway.notifier import Target, pushes
 from gateway.responder import AnswerLimits, respond
+from gateway.state_file import SqliteStore
 from gateway.writer import Writer
 from sync_protocol import messages, wire
 from sync_protocol.messages import Collection, Notification, Request

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from device_agent import events
+from device_agent.agent_file import AgentFile
 from device_agent.data_dir import STORE_FILE as STORE_FILE  # noqa: PLC0414 - re-exported
 from device_agent.data_dir import locked
 from device_agent.errors import AgentError
@@ -23,7 +24,6 @@ from device_agent.mqtt import DeviceLink
 from device_agent.replica import AnswerFate, Happened, Replica
 from device_agent.rival import explanation
 from device_agent.schedule import Waits
-from device_agent.store_sqlite import AgentFile
 from sync_protocol import limits, messages, names, topics, wire
 from sync_protocol.errors import ProtocolError
 from sync_protocol.messages import Answer, Notification, Request

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from device_agent.agent_file import AgentFile
 from device_agent.errors import AgentError
 from device_agent.replica import Replica
 from device_agent.store import HeldItem
-from device_agent.store_sqlite import AgentFile
 
 # A sync that is this many periods late is worth a warning: jitter and a retry are well within.
 STALE_PERIODS: Final = 3

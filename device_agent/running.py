@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Final
 
 from device_agent.agent import REFUSALS_MAX, DeviceAgent
+from device_agent.agent_file import AgentFile
 from device_agent.data_dir import STORE_FILE
 from device_agent.errors import AgentError
 from device_agent.feed_sync import SyncDone
@@ -18,7 +19,6 @@ from device_agent.password import read_password
 from device_agent.printing import safe_line
 from device_agent.replica import Event, Happened
 from device_agent.settings import ENVIRONMENT_PREFIX, Settings, broker_address
-from device_agent.store_sqlite import AgentFile
 
 _LOG: Final = logging.getLogger(__name__)
 

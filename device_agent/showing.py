@@ -12,6 +12,7 @@ from typing import Final
 import typer
 
 from device_agent import inspection
+from device_agent.agent_file import AgentFile
 from device_agent.data_dir import STORE_FILE
 from device_agent.errors import AgentError
 from device_agent.inspection import FeedStatus
@@ -26,7 +27,6 @@ from device_agent.printing import (
 )
 from device_agent.settings import Settings
 from device_agent.store import HeldItem
-from device_agent.store_sqlite import AgentFile
 
 _RANGES_SHOWN: Final = 6
 

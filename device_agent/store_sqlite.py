@@ -1,9 +1,8 @@
-"""A device's replicas in one SQLite file: items, tokens and collection change together."""
+"""A replica in the device's SQLite file: items, tokens and collection change together."""
 
 import contextlib
 import hashlib
 import json
-import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,71 +15,6 @@ from sync_protocol.errors import ProtocolError
 from sync_protocol.limits import TOKEN_SET_BYTES_MAX
 from sync_protocol.token_set import TokenSet
 
-STATE_VERSION: Final = 1
-
-# A content is kept in the pieces in which it came, so that a remainder is an insert.
-_SCHEMA: Final = """
-CREATE TABLE agent (
-    device TEXT NOT NULL
-) STRICT;
-CREATE TABLE replica (
-    number INTEGER PRIMARY KEY,
-    feed TEXT NOT NULL UNIQUE,
-    view_id INTEGER NOT NULL DEFAULT 0,
-    base INTEGER,
-    lineage INTEGER,
-    epoch BLOB,
-    asof INTEGER,
-    p0 INTEGER,
-    tokens BLOB,
-    floor INTEGER,
-    more INTEGER NOT NULL DEFAULT 0,
-    made INTEGER NOT NULL DEFAULT 0,
-    synced_at INTEGER
-) STRICT;
-CREATE TABLE inventory (
-    replica INTEGER PRIMARY KEY REFERENCES replica(number) ON DELETE CASCADE,
-    todo TEXT NOT NULL,
-    epoch BLOB,
-    p0 INTEGER,
-    upto INTEGER,
-    head INTEGER,
-    lineage INTEGER,
-    held BLOB
-) STRICT;
-CREATE TABLE item (
-    replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
-    id TEXT NOT NULL,
-    n INTEGER,
-    kind TEXT NOT NULL,
-    folder TEXT NOT NULL,
-    flags TEXT NOT NULL,
-    date INTEGER,
-    media_type TEXT NOT NULL,
-    digest BLOB NOT NULL,
-    size INTEGER NOT NULL,
-    held_bytes INTEGER NOT NULL,
-    whole INTEGER NOT NULL,
-    id_hash BLOB NOT NULL,
-    etag BLOB NOT NULL,
-    PRIMARY KEY (replica, id)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX item_wanted ON item (replica, n DESC, id) WHERE NOT whole;
-CREATE INDEX item_entry ON item (replica, id_hash, etag);
-CREATE TABLE removed (
-    replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
-    id TEXT NOT NULL,
-    n INTEGER NOT NULL,
-    PRIMARY KEY (replica, id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE portion (
-    replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
-    item TEXT NOT NULL,
-    start INTEGER NOT NULL,
-    bytes BLOB NOT NULL,
-    UNIQUE (replica, item, start)
-) STRICT;
-"""
 _COLUMNS: Final = "id, n, kind, folder, flags, date, media_type, digest, size, held_bytes, whole"
 
 
@@ -88,146 +22,24 @@ class StoreError(AgentError):
     """The device's file cannot be used; the message says how to mend it."""
 
 
-_LOG: Final = logging.getLogger(__name__)
 # SQLite may quote damaged text in what it says, which Python then cannot read.
-_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 
 
 @contextlib.contextmanager
-def _in_words() -> Iterator[None]:
+def in_words() -> Iterator[None]:
     """Say what SQLite finds wrong as an error of the store."""
     try:
         yield
-    except _ERRORS as error:
+    except ERRORS as error:
         raise StoreError(
             f"the agent's file cannot be read or written ({error}): look after its disk, and if the"
             " file is damaged, move it away: the next sync fetches everything again"
         ) from error
 
 
-class AgentFile:
-    """The device's file, for one thread; one opened `readonly` may look at the same time."""
-
-    def __init__(self, path: Path, *, readonly: bool = False, device: str | None = None) -> None:
-        """Open the file, or make it.
-
-        Args:
-            path: of the file.
-            readonly: only look.
-            device: whose file it is to be; from the first time on it is no other's.
-
-        Raises:
-            StoreError: it cannot be used.
-        """
-        if readonly and not path.exists():
-            raise StoreError(
-                f"there is no {path}: 'device-agent run' or 'device-agent sync' makes it, and"
-                " --data says which directory"
-            )
-        was_there = path.exists()
-        journal = path.with_name(f"{path.name}-wal")
-        if not was_there and journal.exists():  # which SQLite would throw away
-            raise StoreError(
-                f"{path} is gone, and its journal is still there: put the file back, or move"
-                f" {journal.name} away, too, and the next sync fetches everything again"
-            )
-        try:
-            if not readonly:
-                path.touch(mode=0o600)
-            self._db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rw'}",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{path} cannot be opened ({error}): --data names another") from error
-        try:
-            made = self._prepare(path, readonly=readonly)
-            if made and was_there:
-                _LOG.warning("%s was empty; the next sync fetches everything", path)
-            if device is not None:
-                self._belong_to(path, device)
-        except sqlite3.OperationalError as error:
-            self._db.close()
-            raise StoreError(
-                f"{path} cannot be used ({error}): the file and its directory must be writable,"
-                " even to look into it while no agent runs"
-            ) from error
-        except _ERRORS as error:
-            self._db.close()
-            raise StoreError(_damaged(path, error)) from error
-        except StoreError:
-            self._db.close()
-            raise
-
-    def _prepare(self, path: Path, *, readonly: bool) -> bool:
-        """Bring the file to what this version reads; whether it was empty."""
-        self._db.execute("PRAGMA busy_timeout = 5000")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        if not readonly:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            # A power cut may take the last transactions, whole: the next sync brings them again.
-            self._db.execute("PRAGMA synchronous = NORMAL")
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version == 0 and not readonly:
-            self._db.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;"
-            )
-        elif version == STATE_VERSION:
-            # All tables but the contents, whose damage their digests tell.
-            for table in ("agent", "replica", "inventory", "item", "removed"):
-                (problem, *_) = self._db.execute(f"PRAGMA quick_check({table})").fetchall()
-                if problem != ("ok",):
-                    raise sqlite3.DatabaseError(*problem)
-        else:
-            raise StoreError(
-                f"{path} was written by another version of the agent (state {version}, and this"
-                f" one reads {STATE_VERSION}): upgrade the agent"
-            )
-        return bool(version == 0)
-
-    def _belong_to(self, path: Path, device: str) -> None:
-        found = self._db.execute("SELECT device FROM agent").fetchone()
-        if found is None:
-            self._db.execute("INSERT INTO agent VALUES (?)", (device,))
-        elif found[0] != device:
-            raise StoreError(
-                f"{path} is the file of device {found[0]}, not of {device}: name another directory"
-                " with --data DIR"
-            )
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    @contextlib.contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """What is read inside is of one moment, whatever an agent writes meanwhile."""
-        with _in_words():
-            self._db.execute("BEGIN")
-            try:
-                yield
-            finally:
-                if self._db.in_transaction:  # SQLite ends it by itself when the disk fails
-                    self._db.execute("ROLLBACK")
-
-    @_in_words()
-    def feeds(self) -> Sequence[str]:
-        """The feeds that this device has a replica of, sorted."""
-        return [feed for (feed,) in self._db.execute("SELECT feed FROM replica ORDER BY feed")]
-
-    @_in_words()
-    def replica(self, feed: str) -> "SqliteReplicaStore":
-        """The replica of `feed`, made when it is not there yet (in a file that may be written)."""
-        found = self._db.execute("SELECT number FROM replica WHERE feed = ?", (feed,)).fetchone()
-        if found is None:
-            made = self._db.execute("INSERT INTO replica (feed) VALUES (?)", (feed,))
-            return SqliteReplicaStore(self._db, made.lastrowid or 0)
-        return SqliteReplicaStore(self._db, found[0])
-
-
-def _damaged(path: Path, error: object) -> str:
+def damaged(path: Path, error: object) -> str:
+    """What to say of a file that cannot be what it should."""
     return (
         f"{path} is not an agent's file, or it is damaged ({error}): move it away, and the next"
         " sync fetches everything again"
@@ -244,7 +56,7 @@ class SqliteReplicaStore:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """See `ReplicaStore`."""
-        with _in_words():
+        with in_words():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -254,7 +66,7 @@ class SqliteReplicaStore:
                     self._db.execute("ROLLBACK")
                 raise
 
-    @_in_words()
+    @in_words()
     def state(self) -> ReplicaState | None:
         """See `ReplicaStore`."""
         made, view_id, base, lineage, epoch, asof, p0, held, floor, more = self._db.execute(
@@ -310,7 +122,7 @@ class SqliteReplicaStore:
             (self._number, ",".join(under_way.todo), *begun),
         )
 
-    @_in_words()
+    @in_words()
     def synced_at(self) -> int | None:
         """When the last sync was complete, in Unix seconds; for people only."""
         found = self._db.execute(
@@ -319,12 +131,12 @@ class SqliteReplicaStore:
         at: int | None = found[0]
         return at
 
-    @_in_words()
+    @in_words()
     def set_synced_at(self, now: int) -> None:
         """Note that a sync was complete."""
         self._db.execute("UPDATE replica SET synced_at = ? WHERE number = ?", (now, self._number))
 
-    @_in_words()
+    @in_words()
     def item(self, item_id: str) -> HeldItem | None:
         """See `ReplicaStore`."""
         found = self._db.execute(
@@ -335,21 +147,21 @@ class SqliteReplicaStore:
 
     def items(self) -> Iterator[HeldItem]:
         """See `ReplicaStore`."""
-        with _in_words():
+        with in_words():
             found = self._db.execute(
                 f"SELECT {_COLUMNS} FROM item WHERE replica = ? ORDER BY id",  # noqa: S608 - our own column names
                 (self._number,),
             )
             yield from map(_item, found)
 
-    @_in_words()
+    @in_words()
     def item_count(self) -> int:
         """How many items are held."""
         found = self._db.execute("SELECT count(*) FROM item WHERE replica = ?", (self._number,))
         count: int = found.fetchone()[0]
         return count
 
-    @_in_words()
+    @in_words()
     def incomplete_count(self) -> int:
         """How many of them are not whole."""
         found = self._db.execute(
@@ -379,7 +191,7 @@ class SqliteReplicaStore:
         self._db.execute("DELETE FROM item WHERE replica = ? AND id = ?", (self._number, item_id))
         self.clear_content(item_id)
 
-    @_in_words()
+    @in_words()
     def remembered(self, item_id: str) -> int | None:
         """See `ReplicaStore`."""
         found = self._db.execute(
@@ -405,7 +217,7 @@ class SqliteReplicaStore:
         """See `ReplicaStore`."""
         self._db.execute("UPDATE item SET n = NULL WHERE replica = ?", (self._number,))
 
-    @_in_words()
+    @in_words()
     def entries(self, first: bytes, last: bytes) -> Sequence[tuple[bytes, bytes]]:
         """See `ReplicaStore`."""
         return self._db.execute(
@@ -414,7 +226,7 @@ class SqliteReplicaStore:
             (self._number, first, last),
         ).fetchall()
 
-    @_in_words()
+    @in_words()
     def hashed(self, id_hash: bytes) -> Sequence[str]:
         """See `ReplicaStore`."""
         found = self._db.execute(
@@ -422,7 +234,7 @@ class SqliteReplicaStore:
         )
         return [item_id for (item_id,) in found]
 
-    @_in_words()
+    @in_words()
     def wanted(self, limit: int) -> Sequence[HeldItem]:
         """See `ReplicaStore`."""
         found = self._db.execute(
@@ -446,7 +258,7 @@ class SqliteReplicaStore:
 
     def content(self, item_id: str) -> Iterator[bytes]:
         """See `ReplicaStore`."""
-        with _in_words():
+        with in_words():
             found = self._db.execute(
                 "SELECT bytes FROM portion WHERE replica = ? AND item = ? ORDER BY start",
                 (self._number, item_id),
@@ -464,14 +276,14 @@ class SqliteReplicaStore:
             sha256.update(piece)
             yield piece
         if item.whole and sha256.digest()[: len(item.digest)] != item.digest:
-            raise StoreError(_damaged(Path("the agent's file"), f"the content of {item.id!a}"))
+            raise StoreError(damaged(Path("the agent's file"), f"the content of {item.id!a}"))
 
 
 def _token_set(coded: bytes) -> TokenSet:
     try:
         return TokenSet.decode(coded)
     except ProtocolError as error:
-        raise StoreError(_damaged(Path("the agent's file"), error)) from error
+        raise StoreError(damaged(Path("the agent's file"), error)) from error
 
 
 def _kept(held: TokenSet) -> bytes:
@@ -490,6 +302,6 @@ def _item(values: tuple[object, ...]) -> HeldItem:
     try:
         fields[4] = tuple(json.loads(str(fields[4]))) if fields[4] != "[]" else ()
     except (ValueError, TypeError) as error:
-        raise StoreError(_damaged(Path("the agent's file"), error)) from error
+        raise StoreError(damaged(Path("the agent's file"), error)) from error
     fields[10] = bool(fields[10])
     return HeldItem(*fields)  # type: ignore[arg-type]  # the columns are STRICT

@@ -22,7 +22,8 @@ from gateway.feed import (
     Row,
     StorageError,
 )
-from gateway.service import DeviceInfo, Outcome
+from gateway.info import DeviceInfo
+from gateway.service import Outcome
 from gateway.writer import WriterClosedError
 from sync_protocol import limits
 

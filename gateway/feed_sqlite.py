@@ -1,13 +1,9 @@
-"""Feeds, devices and what they may hold, in one SQLite file."""
+"""Feeds, devices and what they may hold, in SQLite: one snapshot, and one transaction."""
 
 import contextlib
 import itertools
-import logging
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Final
 
 from gateway.device import Device, DeviceError, NoSuchDeviceError
 from gateway.feed import (
@@ -20,46 +16,13 @@ from gateway.feed import (
     NoSuchItemError,
     Put,
     Row,
-    StorageError,
     check,
     next_row,
     not_quarantined,
     purged_row,
     retried_row,
 )
-from gateway.feed_schema import COLUMNS, SCHEMA, STATE_VERSION, row_of, values_of
-
-JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
-
-
-_LOG: Final = logging.getLogger(__name__)
-_EMPTY: Final = (
-    "the gateway begins anew; if it held anything, put a backup in its place: 'gateway restore DIR'"
-)
-# SQLite may quote damaged text in what it says, which Python then cannot read.
-_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
-
-
-@contextlib.contextmanager
-def _in_words() -> Iterator[None]:
-    """Say what SQLite finds wrong as an error of the store."""
-    try:
-        yield
-    except _ERRORS as error:
-        raise StorageError(
-            f"the state file cannot be read or written ({error}): look after its disk, and if the"
-            " file is damaged, put a backup in its place: 'gateway restore DIR'"
-        ) from error
-
-
-def _check(db: sqlite3.Connection) -> None:
-    """Look through all tables but the contents, whose damage their digests tell."""
-    db.execute("SELECT * FROM content LIMIT 1").fetchone()
-    for table in ("feed", "epoch", "item", "device", "device_feed"):
-        db.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608 - our own tables
-        (found, *_) = db.execute(f"PRAGMA integrity_check({table})").fetchall()
-        if found != ("ok",):
-            raise sqlite3.DatabaseError(*found)
+from gateway.feed_schema import COLUMNS, row_of, values_of
 
 
 class SqliteSnapshot:
@@ -325,152 +288,3 @@ class SqliteTransaction:
         if found is None:
             raise NoSuchFeedError(name)
         return found[0], found[1]
-
-
-class SqliteStore:
-    """The gateway's state file: one writer at a time, a reading connection for each thread."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
-        self._writer = self._open()
-
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA busy_timeout = 5000")
-            # What a large import made of it is given back at the next checkpoint.
-            db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
-        except _ERRORS:
-            db.close()
-            raise
-        return db
-
-    def _open(self) -> sqlite3.Connection:
-        """The writing connection, to a file of this version."""
-        with contextlib.ExitStack() as undo:
-            was_there = self._path.exists()
-            journal = self._path.with_name(f"{self._path.name}-wal")
-            if not was_there and journal.exists():  # which SQLite would throw away
-                raise FeedError(
-                    f"{self._path} is gone, and its journal is still there: put the file back, or"
-                    " a backup: 'gateway restore DIR'"
-                )
-            try:
-                self._path.touch(mode=0o600)
-                db = self._connect()
-                undo.callback(db.close)
-                (version,) = db.execute("PRAGMA user_version").fetchone()
-                if version == 0:
-                    db.executescript(
-                        f"BEGIN; {SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;"
-                    )
-                    if was_there:
-                        _LOG.warning("%s was empty: %s", self._path, _EMPTY)
-                elif version == STATE_VERSION:
-                    _check(db)
-            except (OSError, *_ERRORS) as error:
-                raise FeedError(
-                    f"{self._path} is not a state file of the gateway, or it or its disk is"
-                    f" damaged ({error}): look after the disk, or put a backup in its place:"
-                    " 'gateway restore DIR'"
-                ) from error
-            if version not in (0, STATE_VERSION):
-                raise FeedError(
-                    f"{self._path} was written by another version of the gateway (state {version},"
-                    f" and this one reads {STATE_VERSION}): upgrade the gateway"
-                )
-            undo.pop_all()
-            return db
-
-    def _reader(self) -> sqlite3.Connection:
-        db: sqlite3.Connection | None = getattr(self._local, "db", None)
-        if db is None:
-            db = self._local.db = self._connect()
-            db.execute("PRAGMA query_only = ON")
-            with self._lock:
-                self._readers.append(db)
-        return db
-
-    def close(self) -> None:
-        """Close all connections; no thread may use the store afterwards."""
-        with self._lock:
-            for db in self._readers:
-                db.close()
-            self._readers.clear()
-        self._writer.close()
-
-    @_in_words()
-    def feeds(self) -> Sequence[str]:
-        """See `FeedStore`."""
-        found = self._reader().execute("SELECT name FROM feed ORDER BY name")
-        return [name for (name,) in found]
-
-    @_in_words()
-    def quarantined_count(self) -> int:
-        """How many items of all feeds are held back from devices."""
-        found = self._reader().execute("SELECT count(*) FROM item WHERE quarantined IS NOT NULL")
-        (count,) = found.fetchone()
-        return int(count)
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[SqliteTransaction]:
-        """See `FeedStore`. For one thread at a time."""
-        with _in_words():
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield SqliteTransaction(self._writer)
-                self._writer.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
-    def snapshot(self, feed: str) -> Iterator[SqliteSnapshot]:
-        """See `FeedStore`."""
-        with _in_words():
-            db = self._reader()
-            db.execute("BEGIN")
-            try:
-                yield SqliteSnapshot(db, feed)
-            finally:
-                if db.in_transaction:  # SQLite ends it by itself when the disk fails
-                    db.execute("ROLLBACK")
-
-    @_in_words()
-    def devices(self) -> Sequence[Device]:
-        """All devices, sorted by id."""
-        found = self._reader().execute(
-            "SELECT device.id, secret_hash, generation, feed.name FROM device"
-            " LEFT JOIN device_feed ON device_feed.device = device.id"
-            " LEFT JOIN feed ON feed.id = device_feed.feed ORDER BY device.id, feed.name"
-        )
-        groups = itertools.groupby(found, key=lambda values: values[:3])
-        return [
-            Device(device_id, secret_hash, generation, tuple(row[3] for row in rows if row[3]))
-            for (device_id, secret_hash, generation), rows in groups
-        ]
-
-    @_in_words()
-    def device(self, device_id: str) -> Device | None:
-        """One device, if it is enrolled."""
-        found = (
-            self._reader()
-            .execute("SELECT secret_hash, generation FROM device WHERE id = ?", (device_id,))
-            .fetchone()
-        )
-        if found is None:
-            return None
-        feeds = self._reader().execute(
-            "SELECT feed.name FROM device_feed JOIN feed ON feed.id = device_feed.feed"
-            " WHERE device = ? ORDER BY feed.name",
-            (device_id,),
-        )
-        secret_hash, generation = found
-        return Device(device_id, secret_hash, generation, tuple(name for (name,) in feeds))

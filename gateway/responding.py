@@ -8,13 +8,13 @@ from typing import Final
 from gateway.counters import Counters
 from gateway.device import Device
 from gateway.feed import NoSuchFeedError, PoisonError
-from gateway.feed_sqlite import SqliteStore
 from gateway.inbox import Inbox, WaitingRequest, WaitingStatus
 from gateway.ledger import Ledger, Record
 from gateway.outbound import Outbound
 from gateway.registry import Registry
 from gateway.responder import AnswerLimits, Response, respond
 from gateway.rivals import WARNING
+from gateway.state_file import SqliteStore
 from sync_protocol import limits, messages, topics, wire
 from sync_protocol.errors import ProtocolError
 from sync_protocol.messages import Answer, Refused

@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,9 @@ from gateway.feed import (
     Row,
     StorageError,
 )
-from gateway.feed_sqlite import SqliteStore, SqliteTransaction
-from gateway.ledger import Record
+from gateway.feed_sqlite import SqliteTransaction
+from gateway.housekeeping import Housekeeping
+from gateway.info import DeviceInfo, FeedInfo, device_info, feed_info
 from gateway.ledger_tinydb import TinyDbLedger
 from gateway.mqtt import BrokerLink
 from gateway.notifying import Notifying
@@ -35,8 +35,8 @@ from gateway.quarantine import Suspects
 from gateway.registry import Registry
 from gateway.responder import AnswerLimits
 from gateway.responding import Responding
-from gateway.rivals import WARNING
 from gateway.settings import Settings
+from gateway.state_file import SqliteStore
 from gateway.writer import Writer, WriterClosedError
 from sync_protocol import names, tokens
 from sync_protocol.topics import Topics
@@ -45,40 +45,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 STORE_FILE: Final = "gateway.sqlite3"
 LEDGER_DIR: Final = "ledger"
-_SECONDS_A_DAY: Final = 86_400
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class FeedInfo:
-    """A feed, for people."""
-
-    name: str
-    items: int
-    head: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaInfo:
-    """One device's copy of one feed, for people."""
-
-    feed: str
-    synced_at: int | None
-    behind: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceInfo:
-    """A device, for people. `behind` of a replica counts changes its last sync did not cover.
-
-    `warning` says what is wrong with it, and how to mend that.
-    """
-
-    id: str
-    online: bool
-    replicas: tuple[ReplicaInfo, ...]
-    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +109,16 @@ class Service:
         self._storage_problem: str | None = None
         self._suspects = Suspects()
         self._suspecting = threading.Lock()
-        self._closing = threading.Event()
         self._backing_up = threading.Lock()
-        self._housekeeper = threading.Thread(
-            target=self._keep_house, name="housekeeper", daemon=True
+        self._housekeeping = Housekeeping(
+            store=self._store,
+            ledger=self._ledger,
+            registry=self._registry,
+            counters=self.counters,
+            write=self._write,
+            unix_time=unix_time,
+            ledger_flush_s=settings.ledger_flush_s,
+            delete_marker_retention_days=settings.delete_marker_retention_days,
         )
         self._writer.start()
 
@@ -184,7 +158,7 @@ class Service:
         )
         self._notifying.start()
         self._responding.start()
-        self._housekeeper.start()
+        self._housekeeping.start()
         self._link.start()
 
     def wait_connected(self, timeout_s: float) -> bool:
@@ -193,9 +167,7 @@ class Service:
 
     def close(self) -> None:
         """Write, publish and answer what has come in, then stop. Nothing durable is lost."""
-        self._closing.set()
-        if self._housekeeper.is_alive():
-            self._housekeeper.join()
+        self._housekeeping.close()
         self._writer.close()
         if self._link is not None:
             self._link.begin_close()
@@ -203,7 +175,7 @@ class Service:
             if part is not None:
                 part.close()
         try:
-            self._save_ledger()
+            self._housekeeping.save_ledger()
         finally:
             # A backup that went on would, at its end, take away the journal of the next gateway.
             with self._backing_up:
@@ -213,11 +185,7 @@ class Service:
 
     def feeds(self) -> Sequence[FeedInfo]:
         """All feeds, sorted by name."""
-        found = []
-        for name in self._store.feeds():
-            with self._store.snapshot(name) as snapshot:
-                found.append(FeedInfo(name, snapshot.item_count, snapshot.head))
-        return found
+        return [feed_info(self._store, name) for name in self._store.feeds()]
 
     def add_feed(self, name: str) -> None:
         """Make a feed. FeedError if the name is wrong or taken."""
@@ -371,38 +339,13 @@ class Service:
         return devices.verify_secret(secret, enrolled.secret_hash if enrolled else None)
 
     def _info(self, enrolled: Device) -> DeviceInfo:
-        records = (
-            {}
-            if self._registry.is_known(enrolled.id)
-            else self._ledger.load(enrolled.id, enrolled.generation)
+        return device_info(
+            enrolled,
+            store=self._store,
+            registry=self._registry,
+            ledger=self._ledger,
+            now=self._unix_time(),
         )
-        replicas = []
-        for feed in enrolled.feeds:
-            record = self._registry.record(enrolled.id, feed) or records.get(feed)
-            replicas.append(self._replica_info(feed, record))
-        are_two = self._registry.are_two(enrolled.id, now=self._unix_time())
-        return DeviceInfo(
-            enrolled.id,
-            self._registry.is_online(enrolled.id),
-            tuple(replicas),
-            warning=WARNING if are_two else None,
-        )
-
-    def _replica_info(self, feed: str, record: Record | None) -> ReplicaInfo:
-        if record is None:
-            return ReplicaInfo(feed, synced_at=None, behind=None)
-        with self._store.snapshot(feed) as snapshot:
-            holes = record.held.holes(
-                tokens.oldest(record.base), tokens.compress(snapshot.head, record.base)
-            )
-            behind = sum(
-                1
-                for first, last in holes
-                for _ in snapshot.rows(
-                    tokens.expand(first, record.base), tokens.expand(last, record.base)
-                )
-            )
-        return ReplicaInfo(feed, record.synced_at, behind)
 
     def online_count(self) -> int:
         """How many devices are there."""
@@ -479,40 +422,6 @@ class Service:
     def _open_epochs(self, transaction: SqliteTransaction) -> None:
         for feed in self._store.feeds():
             transaction.open_epoch(feed, epoch_id=os.urandom(tokens.EPOCH_ID_BYTES))
-
-    def _purge(self, transaction: SqliteTransaction) -> None:
-        retention_s = self.settings.delete_marker_retention_days * _SECONDS_A_DAY
-        for feed in self._store.feeds():
-            transaction.purge(feed, before=int(self._unix_time()) - retention_s)
-
-    def _keep_house(self) -> None:
-        """Write the ledger behind the answers, and forget old delete markers once a day."""
-        purge_at = time.monotonic()
-        while not self._closing.wait(self.settings.ledger_flush_s):
-            self._save_ledger()
-            if time.monotonic() >= purge_at:
-                purge_at += _SECONDS_A_DAY
-                try:
-                    self._write(self._purge)
-                except Exception:
-                    self.counters.count("purges failed")
-                    _LOG.exception("old delete markers could not be purged")
-
-    def _save_ledger(self) -> None:
-        for device_id, records in self._registry.take_unsaved().items():
-            try:
-                enrolled = self._store.device(device_id)
-                if enrolled is not None:
-                    now_enrolled = {
-                        feed: record
-                        for feed, record in records.items()
-                        if record.generation == enrolled.generation
-                    }
-                    self._ledger.save(device_id, enrolled.generation, now_enrolled)
-            except Exception:
-                # Nothing is lost: the next request tells it all again.
-                self.counters.count("ledger writes failed")
-                _LOG.exception("the ledger of device %s could not be written", device_id)
 
 
 def _is_live(snapshot: FeedSnapshot, item_id: str) -> bool:

@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from gateway.feed_sqlite import SqliteStore, SqliteTransaction
+from gateway.feed_sqlite import SqliteTransaction
+from gateway.state_file import SqliteStore
 
 _LOG: Final = logging.getLogger(__name__)
 T = TypeVar("T")

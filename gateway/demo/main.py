@@ -15,19 +15,19 @@ from rich.console import Console
 
 from device_agent.agent import STORE_FILE as AGENT_FILE
 from device_agent.agent import DeviceAgent
+from device_agent.agent_file import AgentFile
 from device_agent.schedule import Waits
-from device_agent.store_sqlite import AgentFile
 from gateway.demo.record import DeviceRecord, LossyOutbound
 from gateway.demo.table import LiveTable, summary_table
 from gateway.demo.workload import Workload
 from gateway.feed import Mutation, Put, Row, feed_items
-from gateway.feed_sqlite import SqliteStore
 from gateway.importing.found import Found, Left
 from gateway.importing.identity import IdRegistry
 from gateway.importing.sources import read_source, source_files
 from gateway.run import Running, running
 from gateway.service import STORE_FILE, Service
 from gateway.settings import Settings, load
+from gateway.state_file import SqliteStore
 from sync_protocol.digests import replica_digest
 
 FEED: Final = "demo"

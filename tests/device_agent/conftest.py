@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from device_agent.agent_file import AgentFile
 from device_agent.store import ReplicaStore
 from device_agent.store_memory import MemoryReplicaStore
-from device_agent.store_sqlite import AgentFile
 from tests.device_agent.one_device import Device
 
 

@@ -15,8 +15,8 @@ import pytest
 
 import device_agent
 from device_agent import cli
+from device_agent.agent_file import AgentFile
 from device_agent.replica import Replica
-from device_agent.store_sqlite import AgentFile
 from sync_protocol.messages import Put
 from tests.device_agent import peers
 from tests.device_agent.builders import change, push, put, served

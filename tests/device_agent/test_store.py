@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from device_agent.agent_file import AgentFile
 from device_agent.store import Begun, Collection, HeldItem, Inventory, ReplicaState, ReplicaStore
 from device_agent.store_memory import MemoryReplicaStore
-from device_agent.store_sqlite import AgentFile, StoreError
+from device_agent.store_sqlite import StoreError
 from sync_protocol import inventory
 from sync_protocol.limits import INTEGER_MAX, TOKEN_SET_BYTES_MAX
 from sync_protocol.token_set import TokenSet

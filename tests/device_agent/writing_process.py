@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from device_agent.agent_file import AgentFile
 from device_agent.replica import Replica
-from device_agent.store_sqlite import AgentFile, SqliteReplicaStore
+from device_agent.store_sqlite import SqliteReplicaStore
 from tests.device_agent.builders import push, put, served
 
 _WRITES = ("set_state", "set_item", "delete_item", "remember", "append_content", "clear_content")

@@ -11,9 +11,10 @@ from pathlib import Path
 from random import Random
 from typing import Final, Protocol
 
+from device_agent.agent_file import AgentFile
 from device_agent.store import Collection, HeldItem, ReplicaState, ReplicaStore
 from device_agent.store_memory import MemoryReplicaStore
-from device_agent.store_sqlite import AgentFile, StoreError
+from device_agent.store_sqlite import StoreError
 from gateway import view
 from gateway.feed import (
     Alter,
@@ -28,9 +29,9 @@ from gateway.feed import (
     feed_items,
 )
 from gateway.feed_memory import MemoryFeedStore
-from gateway.feed_sqlite import SqliteStore
 from gateway.ledger import Ledger, MemoryLedger, Record
 from gateway.ledger_tinydb import TinyDbLedger
+from gateway.state_file import SqliteStore
 from sync_protocol.token_set import TokenSet
 from tests.gateway.killed import DEVICE, GENERATION, records
 

@@ -11,13 +11,14 @@ from unittest import mock
 from gateway.counters import Counters
 from gateway.device import Device
 from gateway.feed import PoisonError
-from gateway.feed_sqlite import SqliteSnapshot, SqliteStore
+from gateway.feed_sqlite import SqliteSnapshot
 from gateway.inbox import Inbox, WaitingRequest, WaitingStatus
 from gateway.ledger import MemoryLedger
 from gateway.quarantine import Suspects
 from gateway.registry import Registry
 from gateway.responder import AnswerLimits
 from gateway.responding import Responding
+from gateway.state_file import SqliteStore
 from sync_protocol.topics import Topics
 from tests.gateway.asking import GENERATION, REQUEST_ID
 from tests.gateway.damage import hold_back

@@ -5,8 +5,8 @@ import sqlite3
 from pathlib import Path
 
 from gateway.feed import FeedStore, Row
-from gateway.feed_sqlite import SqliteStore
 from gateway.service import STORE_FILE, Service
+from gateway.state_file import SqliteStore
 from tests.gateway.sample_feeds import FEED, NOW
 
 WHY = "breaks everything"

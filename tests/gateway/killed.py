@@ -13,9 +13,9 @@ from random import Random
 from typing import Final
 
 from gateway.feed import Delete, Mutation, NoSuchItemError, Put
-from gateway.feed_sqlite import SqliteStore
 from gateway.ledger import Record
 from gateway.ledger_tinydb import TinyDbLedger
+from gateway.state_file import SqliteStore
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 from tests.gateway.sample_feeds import FEED

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.device import Device
 from gateway.feed import Mutation
-from gateway.feed_sqlite import SqliteStore
+from gateway.state_file import SqliteStore
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, contents
 
 STATE = "gateway.sqlite3"

@@ -8,8 +8,8 @@ import pytest
 
 from gateway import api_models as models
 from gateway.feed import StorageError
-from gateway.feed_sqlite import SqliteStore
 from gateway.service import Service
+from gateway.state_file import SqliteStore
 from gateway.writer import WriterClosedError
 from tests.gateway.serving import TOKEN, Served, refusal, serve
 

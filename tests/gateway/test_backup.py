@@ -12,7 +12,7 @@ import pytest
 
 from gateway.backup import Restored, back_up, restore
 from gateway.backup_sqlite import BackupError, Contents
-from gateway.feed_sqlite import SqliteStore
+from gateway.state_file import SqliteStore
 from tests.gateway.sample_feeds import change, put
 from tests.gateway.states import STATE, held, make_state
 from tests.gateway.stopped import NOW, restore_until

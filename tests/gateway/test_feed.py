@@ -21,7 +21,7 @@ from gateway.feed import (
     feed_items,
 )
 from gateway.feed_memory import MemoryFeedStore
-from gateway.feed_sqlite import SqliteStore
+from gateway.state_file import SqliteStore
 from sync_protocol import inventory, limits
 from sync_protocol.digests import replica_digest
 from tests.gateway.damage import WHY

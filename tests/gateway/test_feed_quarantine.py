@@ -9,7 +9,7 @@ import pytest
 
 from gateway.feed import Alter, Delete, FeedError, FeedStore, Left
 from gateway.feed_memory import MemoryFeedStore
-from gateway.feed_sqlite import SqliteStore
+from gateway.state_file import SqliteStore
 from sync_protocol import inventory
 from tests.gateway.damage import WHY, flip_byte, hold_back, lose_content, retry
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, changed, contents, head, purge, put

@@ -15,7 +15,7 @@ import pytest
 from gateway.device import Device, DeviceError, NoSuchDeviceError
 from gateway.feed import Delete, FeedError, NoSuchFeedError, StorageError, feed_items
 from gateway.feed_schema import STATE_VERSION
-from gateway.feed_sqlite import SqliteStore
+from gateway.state_file import SqliteStore
 from tests.gateway.killed import kill_while_writing, write_items
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, changed, contents, head, put
 

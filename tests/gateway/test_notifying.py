@@ -11,11 +11,12 @@ import pytest
 
 from gateway.counters import Counters
 from gateway.feed import Delete, Mutation
-from gateway.feed_sqlite import SqliteSnapshot, SqliteStore
+from gateway.feed_sqlite import SqliteSnapshot
 from gateway.ledger import Record
 from gateway.notifier import Push
 from gateway.notifying import Notifying
 from gateway.registry import Registry
+from gateway.state_file import SqliteStore
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 from tests.eventually import PATIENCE_S, eventually

@@ -10,7 +10,7 @@ import pytest
 
 from gateway import view
 from gateway.feed import Alter, Delete, Mutation, PoisonError
-from gateway.feed_sqlite import SqliteStore
+from gateway.state_file import SqliteStore
 from sync_protocol import tokens
 from sync_protocol.limits import INTEGER_MAX
 from tests.gateway.asking import GENERATION

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 
+from device_agent.agent_file import AgentFile
 from device_agent.data_dir import STORE_FILE
-from device_agent.store_sqlite import AgentFile
 from gateway.feed import Alter, Delete, Mutation, Put
 from gateway.service import Service
 

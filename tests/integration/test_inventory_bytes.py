@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from device_agent.agent_file import AgentFile
 from device_agent.replica import AnswerFate, Replica
 from device_agent.store import HeldItem
-from device_agent.store_sqlite import AgentFile, SqliteReplicaStore
+from device_agent.store_sqlite import SqliteReplicaStore
 from gateway.feed import Delete, Mutation, Put, digest_rows, feed_items
-from gateway.feed_sqlite import SqliteStore
 from gateway.responder import AnswerLimits, respond
+from gateway.state_file import SqliteStore
 from sync_protocol import inventory, limits, messages, wire
 from sync_protocol.digests import digest_of, replica_digest
 from sync_protocol.messages import Answer, Request

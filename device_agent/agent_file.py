@@ -1,0 +1,200 @@
+"""The device's SQLite file: whose it is, and the replicas in it."""
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from device_agent.store_sqlite import ERRORS, SqliteReplicaStore, StoreError, damaged, in_words
+
+_LOG: Final = logging.getLogger(__name__)
+
+STATE_VERSION: Final = 1
+
+# A content is kept in the pieces in which it came, so that a remainder is an insert.
+_SCHEMA: Final = """
+CREATE TABLE agent (
+    device TEXT NOT NULL
+) STRICT;
+CREATE TABLE replica (
+    number INTEGER PRIMARY KEY,
+    feed TEXT NOT NULL UNIQUE,
+    view_id INTEGER NOT NULL DEFAULT 0,
+    base INTEGER,
+    lineage INTEGER,
+    epoch BLOB,
+    asof INTEGER,
+    p0 INTEGER,
+    tokens BLOB,
+    floor INTEGER,
+    more INTEGER NOT NULL DEFAULT 0,
+    made INTEGER NOT NULL DEFAULT 0,
+    synced_at INTEGER
+) STRICT;
+CREATE TABLE inventory (
+    replica INTEGER PRIMARY KEY REFERENCES replica(number) ON DELETE CASCADE,
+    todo TEXT NOT NULL,
+    epoch BLOB,
+    p0 INTEGER,
+    upto INTEGER,
+    head INTEGER,
+    lineage INTEGER,
+    held BLOB
+) STRICT;
+CREATE TABLE item (
+    replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    n INTEGER,
+    kind TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    flags TEXT NOT NULL,
+    date INTEGER,
+    media_type TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    held_bytes INTEGER NOT NULL,
+    whole INTEGER NOT NULL,
+    id_hash BLOB NOT NULL,
+    etag BLOB NOT NULL,
+    PRIMARY KEY (replica, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX item_wanted ON item (replica, n DESC, id) WHERE NOT whole;
+CREATE INDEX item_entry ON item (replica, id_hash, etag);
+CREATE TABLE removed (
+    replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (replica, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE portion (
+    replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
+    item TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    UNIQUE (replica, item, start)
+) STRICT;
+"""
+
+
+class AgentFile:
+    """The device's file, for one thread; one opened `readonly` may look at the same time."""
+
+    def __init__(self, path: Path, *, readonly: bool = False, device: str | None = None) -> None:
+        """Open the file, or make it.
+
+        Args:
+            path: of the file.
+            readonly: only look.
+            device: whose file it is to be; from the first time on it is no other's.
+
+        Raises:
+            StoreError: it cannot be used.
+        """
+        if readonly and not path.exists():
+            raise StoreError(
+                f"there is no {path}: 'device-agent run' or 'device-agent sync' makes it, and"
+                " --data says which directory"
+            )
+        was_there = path.exists()
+        journal = path.with_name(f"{path.name}-wal")
+        if not was_there and journal.exists():  # which SQLite would throw away
+            raise StoreError(
+                f"{path} is gone, and its journal is still there: put the file back, or move"
+                f" {journal.name} away, too, and the next sync fetches everything again"
+            )
+        try:
+            if not readonly:
+                path.touch(mode=0o600)
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rw'}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{path} cannot be opened ({error}): --data names another") from error
+        try:
+            made = self._prepare(path, readonly=readonly)
+            if made and was_there:
+                _LOG.warning("%s was empty; the next sync fetches everything", path)
+            if device is not None:
+                self._belong_to(path, device)
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            raise StoreError(
+                f"{path} cannot be used ({error}): the file and its directory must be writable,"
+                " even to look into it while no agent runs"
+            ) from error
+        except ERRORS as error:
+            self._db.close()
+            raise StoreError(damaged(path, error)) from error
+        except StoreError:
+            self._db.close()
+            raise
+
+    def _prepare(self, path: Path, *, readonly: bool) -> bool:
+        """Bring the file to what this version reads; whether it was empty."""
+        self._db.execute("PRAGMA busy_timeout = 5000")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        if not readonly:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # A power cut may take the last transactions, whole: the next sync brings them again.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0 and not readonly:
+            self._db.executescript(
+                f"BEGIN; {_SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;"
+            )
+        elif version == STATE_VERSION:
+            # All tables but the contents, whose damage their digests tell.
+            for table in ("agent", "replica", "inventory", "item", "removed"):
+                (problem, *_) = self._db.execute(f"PRAGMA quick_check({table})").fetchall()
+                if problem != ("ok",):
+                    raise sqlite3.DatabaseError(*problem)
+        else:
+            raise StoreError(
+                f"{path} was written by another version of the agent (state {version}, and this"
+                f" one reads {STATE_VERSION}): upgrade the agent"
+            )
+        return bool(version == 0)
+
+    def _belong_to(self, path: Path, device: str) -> None:
+        found = self._db.execute("SELECT device FROM agent").fetchone()
+        if found is None:
+            self._db.execute("INSERT INTO agent VALUES (?)", (device,))
+        elif found[0] != device:
+            raise StoreError(
+                f"{path} is the file of device {found[0]}, not of {device}: name another directory"
+                " with --data DIR"
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read inside is of one moment, whatever an agent writes meanwhile."""
+        with in_words():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self._db.in_transaction:  # SQLite ends it by itself when the disk fails
+                    self._db.execute("ROLLBACK")
+
+    @in_words()
+    def feeds(self) -> Sequence[str]:
+        """The feeds that this device has a replica of, sorted."""
+        return [feed for (feed,) in self._db.execute("SELECT feed FROM replica ORDER BY feed")]
+
+    @in_words()
+    def replica(self, feed: str) -> SqliteReplicaStore:
+        """The replica of `feed`, made when it is not there yet (in a file that may be written)."""
+        found = self._db.execute("SELECT number FROM replica WHERE feed = ?", (feed,)).fetchone()
+        if found is None:
+            made = self._db.execute("INSERT INTO replica (feed) VALUES (?)", (feed,))
+            return SqliteReplicaStore(self._db, made.lastrowid or 0)
+        return SqliteReplicaStore(self._db, found[0])

@@ -1,0 +1,83 @@
+"""How feeds and devices are, for people."""
+
+from dataclasses import dataclass
+
+from gateway.device import Device
+from gateway.feed import FeedStore
+from gateway.ledger import Ledger, Record
+from gateway.registry import Registry
+from gateway.rivals import WARNING
+from sync_protocol import tokens
+
+
+@dataclass(frozen=True, slots=True)
+class FeedInfo:
+    """A feed, for people."""
+
+    name: str
+    items: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaInfo:
+    """One device's copy of one feed, for people."""
+
+    feed: str
+    synced_at: int | None
+    behind: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """A device, for people. `behind` of a replica counts changes its last sync did not cover.
+
+    `warning` says what is wrong with it, and how to mend that.
+    """
+
+    id: str
+    online: bool
+    replicas: tuple[ReplicaInfo, ...]
+    warning: str | None = None
+
+
+def feed_info(store: FeedStore, name: str) -> FeedInfo:
+    """One feed. NoSuchFeedError."""
+    with store.snapshot(name) as snapshot:
+        return FeedInfo(name, snapshot.item_count, snapshot.head)
+
+
+def device_info(
+    enrolled: Device, *, store: FeedStore, registry: Registry, ledger: Ledger, now: float
+) -> DeviceInfo:
+    """One device, by what it told last; `now` is in Unix seconds."""
+    is_known = registry.is_known(enrolled.id)
+    records = {} if is_known else ledger.load(enrolled.id, enrolled.generation)
+    replicas = []
+    for feed in enrolled.feeds:
+        record = registry.record(enrolled.id, feed) or records.get(feed)
+        replicas.append(_replica_info(store, feed, record))
+    are_two = registry.are_two(enrolled.id, now=now)
+    return DeviceInfo(
+        enrolled.id,
+        registry.is_online(enrolled.id),
+        tuple(replicas),
+        warning=WARNING if are_two else None,
+    )
+
+
+def _replica_info(store: FeedStore, feed: str, record: Record | None) -> ReplicaInfo:
+    if record is None:
+        return ReplicaInfo(feed, synced_at=None, behind=None)
+    with store.snapshot(feed) as snapshot:
+        holes = record.held.holes(
+            tokens.oldest(record.base), tokens.compress(snapshot.head, record.base)
+        )
+        behind = sum(
+            1
+            for first, last in holes
+            for _ in snapshot.rows(
+                tokens.expand(first, record.base), tokens.expand(last, record.base)
+            )
+        )
+    return ReplicaInfo(feed, record.synced_at, behind)
