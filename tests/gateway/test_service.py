@@ -23,11 +23,12 @@ from gateway.feed import (
     PoisonError,
     StorageError,
 )
-from gateway.feed_sqlite import SqliteStore, SqliteTransaction
+from gateway.feed_sqlite import SqliteTransaction
 from gateway.ledger_tinydb import TinyDbLedger
 from gateway.run import Running, running
 from gateway.service import LEDGER_DIR, STORE_FILE, Account, Service
 from gateway.settings import load
+from gateway.state_file import SqliteStore
 from gateway.writer import WriterClosedError
 from tests.eventually import PATIENCE_S, eventually
 from tests.gateway.damage import hold_back_in, lose_content

@@ -6,6 +6,7 @@ from tests.rules.rule import broken
 
 _FEED: Final = "gateway/feed.py"
 _SQLITE: Final = "gateway/feed_sqlite.py"
+_STATE_FILE: Final = "gateway/state_file.py"
 _SERVICE: Final = "gateway/service.py"
 _QUARANTINE: Final = "gateway/quarantine.py"
 _RESPONDER: Final = "gateway/responder.py"
@@ -66,13 +67,13 @@ BREAKS: Final = (
     broken(
         "F2",
         "half of a transaction that fails is kept",
-        (_SQLITE, 'self._writer.execute("ROLLBACK")', 'self._writer.execute("COMMIT")'),
+        (_STATE_FILE, 'self._writer.execute("ROLLBACK")', 'self._writer.execute("COMMIT")'),
     ),
     broken(
         "F2",
         "a snapshot changes while it is looked at",
         (
-            _SQLITE,
+            _STATE_FILE,
             'db = self._reader()\n            db.execute("BEGIN")\n',
             "db = self._reader()\n",
         ),
@@ -87,8 +88,8 @@ BREAKS: Final = (
         "every epoch has the same id",
         (
             _SERVICE,
-            "epoch_id=os.urandom(tokens.EPOCH_ID_BYTES))\n\n    def",
-            "epoch_id=bytes(8))\n\n    def",
+            "epoch_id=os.urandom(tokens.EPOCH_ID_BYTES))\n\n\ndef",
+            "epoch_id=bytes(8))\n\n\ndef",
         ),
     ),
     broken(
