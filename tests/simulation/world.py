@@ -85,18 +85,20 @@ class Stage:
     def _lost(self, kind: str) -> None:
         self.counts[f"{kind} lost"] += 1
 
-    def fire(self, replica: SimReplica) -> None:
-        """Its timer came: it may ask."""
+    def fire(self, replica: SimReplica) -> bool:
+        """Its timer came; whether it asked."""
         match replica.on_timer(self.clock):
             case Request() as request:
                 asked = replica.witness.asks(request)
                 form = replica.device.form
                 message = wire.encode(request, form) if self.weather.encoded else request
                 self.link.send(Ask(replica, message, asked))
+                return True
             case SyncDone():
                 self.counts["request timed out"] += 1
             case None:
                 pass
+        return False
 
     # Messages
 
@@ -195,6 +197,16 @@ class Stage:
     def _drain(self) -> None:
         while self.link.flying:
             self.events += self.deliver(self.link.take_first())
+
+    def end_well(self) -> int:
+        """All settles, all are equal, and a repeat brings nothing; rounds it took."""
+        rounds = self.settle()
+        self.check_end()
+        changes = self.counts["changes sent"], self.counts["remainders sent"]
+        self.settle(rounds_max=1)
+        if changes != (self.counts["changes sent"], self.counts["remainders sent"]):
+            raise Broken("a sync with nothing missing brought something")
+        return rounds
 
     def check_end(self) -> None:
         """Every replica equals its feed, whole, and its set is one range."""
@@ -314,12 +326,6 @@ def run(seed: int, *, events: int = EVENTS_DEFAULT) -> Counter[str]:
     """
     world = World(seed)
     world.run(events)
-    world.counts[MOST_ROUNDS] = world.settle()
-    world.check_end()
-    # A repeat brings nothing.
-    changes = world.counts["changes sent"], world.counts["remainders sent"]
-    world.settle(rounds_max=1)
-    if changes != (world.counts["changes sent"], world.counts["remainders sent"]):
-        raise Broken("a sync with nothing missing brought something")
+    world.counts[MOST_ROUNDS] = world.end_well()
     world.counts[EVENTS] = world.events
     return world.counts
