@@ -108,6 +108,7 @@ class Device:
             data_dir=self.data_dir,
             observer=self.scales,
             waits=WAITS,
+            refusals_max=1,
         )
         self._agent.start()
 

@@ -25,6 +25,7 @@ def test_an_id_used_again_gives_the_old_device_nothing(tmp_path: Path) -> None:
             port=gateway.broker_port,
             password=service.add_device("phone", ["open"]),
             data_dir=tmp_path / "old",
+            refusals_max=2,
         )
         with old:
             old.sync(20)
