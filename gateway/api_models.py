@@ -260,13 +260,18 @@ class NewBackup(_Model):
 
 
 class Backup(_Model):
-    """A backup, and what it holds: live items, and the size of its file."""
+    """A backup, and what it holds: live items, and the size of its file.
+
+    `damaged_items` have lost or damaged contents; `damaged_named` are the first as FEED/ID.
+    """
 
     directory: str
     feeds: int
     items: int
     devices: int
     size_bytes: int
+    damaged_items: int
+    damaged_named: tuple[str, ...]
 
 
 HealthWord = Literal["ok", "degraded"]

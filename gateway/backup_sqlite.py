@@ -1,6 +1,7 @@
 """The state file as a whole: copied while it is in use, checked, and brought to rest."""
 
 import contextlib
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from gateway.feed_schema import STATE_VERSION
 _OURS: Final = frozenset({"feed", "epoch", "item"})
 # For somebody who looks into the file of a gateway that rests.
 _READER_S_MAX: Final = 1.0
+# Items with damaged contents that are named; beyond it they are counted.
+DAMAGED_NAMED_MAX: Final = 5
+_PIECE_BYTES: Final = 1024 * 1024
 
 
 class BackupError(Exception):
@@ -21,12 +25,23 @@ class BackupError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a state file holds: live items, and its size."""
+    """What a state file holds.
+
+    Attributes:
+        feeds: how many.
+        items: how many are live.
+        devices: how many are enrolled.
+        size_bytes: of the file.
+        damaged_items: how many items have lost or damaged contents.
+        damaged_named: the first `DAMAGED_NAMED_MAX` of these, each as FEED/ID.
+    """
 
     feeds: int
     items: int
     devices: int
     size_bytes: int
+    damaged_items: int = 0
+    damaged_named: tuple[str, ...] = ()
 
 
 def copy(source: Path, target: Path) -> None:
@@ -48,6 +63,8 @@ def copy(source: Path, target: Path) -> None:
 def check(path: Path) -> Contents:
     """What a state file of this version holds. It is only read, and nothing is made beside it.
 
+    Items whose contents are lost or damaged are told of; the others are good without them.
+
     Raises:
         BackupError: it is no such file, or it is damaged.
     """
@@ -68,12 +85,39 @@ def check(path: Path) -> Contents:
                 raise BackupError(f"{path} is damaged ({why}): use an earlier backup")
             feeds, items = db.execute("SELECT count(*), total(item_count) FROM feed").fetchone()
             (devices,) = db.execute("SELECT count(*) FROM device").fetchone()
+            damaged_items = 0
+            named: list[str] = []
+            for name in _damaged(db):
+                damaged_items += 1
+                if len(named) < DAMAGED_NAMED_MAX:
+                    named.append(name)
     except sqlite3.Error as error:
         raise BackupError(
             f"{path} is not a state file of the gateway, or it is damaged ({error}): use an earlier"
             " backup"
         ) from error
-    return Contents(feeds, int(items), devices, path.stat().st_size)
+    return Contents(feeds, int(items), devices, path.stat().st_size, damaged_items, tuple(named))
+
+
+def _damaged(db: sqlite3.Connection) -> Iterator[str]:
+    """The items, as FEED/ID, whose contents are not what was put."""
+    found = db.execute(
+        "SELECT feed.name, item.id, item.size, item.digest, content.rowid FROM item"
+        " JOIN feed ON feed.id = item.feed"
+        " LEFT JOIN content ON content.feed = item.feed AND content.item = item.id"
+        " WHERE NOT item.deleted ORDER BY item.feed, item.id"
+    )
+    for feed, item_id, size_bytes, digest, content in found:
+        if content is None or _size_and_digest(db, content) != (size_bytes, digest):
+            yield f"{feed}/{item_id}"
+
+
+def _size_and_digest(db: sqlite3.Connection, content: int) -> tuple[int, bytes]:
+    sha = hashlib.sha256()
+    with db.blobopen("content", "bytes", content, readonly=True) as blob:
+        while piece := blob.read(_PIECE_BYTES):
+            sha.update(piece)
+        return len(blob), sha.digest()
 
 
 @contextlib.contextmanager

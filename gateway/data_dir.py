@@ -23,12 +23,17 @@ class DataDirError(Exception):
     """The data directory cannot be used; the message says how to mend it."""
 
 
+class DataDirInUseError(DataDirError):
+    """Another gateway uses the data directory."""
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[Path]:
     """`path`, made if need be, readable by its owner only, and nobody else's while it is used.
 
     Raises:
-        DataDirError: another gateway uses it, or it cannot be made.
+        DataDirInUseError: another gateway uses it.
+        DataDirError: it cannot be made.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,7 +46,7 @@ def locked(path: Path) -> Iterator[Path]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise DataDirError(
+            raise DataDirInUseError(
                 f"another gateway runs with {path}: stop it, or name another directory with"
                 " --data DIR"
             ) from None

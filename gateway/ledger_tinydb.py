@@ -20,6 +20,7 @@ from sync_protocol.wire import Format
 
 _LOG: Final = logging.getLogger(__name__)
 _PRIVATE: Final = 0o600
+_PRIVATE_FOLDER: Final = 0o700
 # A device has some feeds with a token set of at most 32 KiB each, twice that as hex.
 LEDGER_FILE_BYTES_MAX: Final = 8 * 1024 * 1024
 
@@ -52,7 +53,8 @@ class AtomicJsonStorage(Storage):
         return tables
 
     def write(self, data: dict[str, dict[str, Any]]) -> None:
-        """Replace the file."""
+        """Replace the file. Its folder is made again if somebody took it away."""
+        self._path.parent.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
         temporary = self._path.with_suffix(".tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
         with os.fdopen(descriptor, "wb") as file:
@@ -83,7 +85,7 @@ class TinyDbLedger:
     def __init__(self, folder: Path, *, count: Callable[[str], None] = lambda _name: None) -> None:
         self._folder = folder
         self._count = count
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
 
     def path(self, device: str) -> Path:
         """The device's file: its name is derived from the id, never taken from it."""

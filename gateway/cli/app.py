@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
 import typer
 
@@ -48,6 +48,18 @@ app.command("status")(status.status)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("demo")(demo.demo)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        import importlib.metadata  # noqa: PLC0415 - 20 ms that only this option needs
+
+        typer.echo(f"gateway {importlib.metadata.version('tallysync')}")
+        raise typer.Exit
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -67,14 +67,15 @@ def import_files(
         bool, typer.Option("--mirror", help="Delete what the feed holds and PATH... does not.")
     ] = False,
     deletes_share_max: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             max=1,
             metavar="SHARE",
+            show_default=str(_DELETES_SHARE_DEFAULT),
             help="Share of the feed that --mirror deletes unasked; 10 items it always may.",
         ),
-    ] = _DELETES_SHARE_DEFAULT,
+    ] = None,
     confirm_deletes: Annotated[
         bool,
         typer.Option(
@@ -100,6 +101,9 @@ def import_files(
     from gateway.cli.importer import Importer, MirrorHeldError  # noqa: PLC0415 - heavy
     from gateway.importing.sources import shown_path  # noqa: PLC0415 - heavy
 
+    if not mirror and (confirm_deletes or deletes_share_max is not None):
+        raise typer.BadParameter("nothing is deleted without --mirror: name it, too")
+    share_max = _DELETES_SHARE_DEFAULT if deletes_share_max is None else deletes_share_max
     summary = Summary(
         feed,
         missing=[str(path) for path in paths if not _is_there(path)],
@@ -130,7 +134,7 @@ def import_files(
         if mirror:
             try:
                 summary.deleted = importer.mirror(
-                    deletes_share_max=deletes_share_max, confirmed=confirm_deletes
+                    deletes_share_max=share_max, confirmed=confirm_deletes
                 )
             except MirrorHeldError as error:
                 summary.deletes_held = error.deletes

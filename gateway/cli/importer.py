@@ -182,8 +182,9 @@ class Importer:
             stale += item.id not in self._ids
         would_go = f"{stale:,} of {held:,} items would go"
         if unread := self.missing.get(Missing.UNREAD):
+            why = f"not all was read ({unread.where}: {unread.reason})"
             raise MirrorHeldError(
-                f"{would_go}, and {unread.where} could not be read: {unread.reason}",
+                f"{would_go}, but {why}" if stale else why,
                 deletes=stale,
                 can_be_confirmed=False,
             )

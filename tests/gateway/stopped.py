@@ -27,9 +27,7 @@ def _restore(directory: Path, data_dir: Path, dealings: int) -> None:
             left -= 1
 
     sys.addaudithook(count)
-    restore(
-        directory, data_dir / STATE, data_dir / "ledger", unix_time=NOW, confirm=lambda _found: None
-    )
+    restore(directory, data_dir / STATE, data_dir / "ledger", unix_time=NOW)
 
 
 def restore_until(directory: Path, data_dir: Path, dealings: int) -> bool:

@@ -16,6 +16,7 @@ from gateway.service import STORE_FILE, Service
 from gateway.settings import load
 from sync_protocol import limits
 from tests.eventually import PATIENCE_S, eventually
+from tests.gateway.damage import lose_content
 from tests.gateway.sample_feeds import FEED, put
 from tests.gateway.serving import Served, refusal, serve
 from tests.gateway.test_client import announce
@@ -48,6 +49,8 @@ def test_made_once(served: Served, tmp_path: Path) -> None:
         "items": sum(feed.items for feed in served.service.feeds()),
         "devices": 0,
         "size_bytes": (tmp_path / "saved" / STORE_FILE).stat().st_size,
+        "damaged_items": 0,
+        "damaged_named": [],
     }
     again = served.ask("POST", "/v1/backups", json={"directory": directory})
     assert refusal(again) == (409, "backup")
@@ -58,6 +61,16 @@ def test_a_path_is_absolute_and_bounded(served: Served, directory: str | None) -
     response = served.ask("POST", "/v1/backups", json={"directory": directory})
     assert refusal(response) == (400, "invalid")
     assert "'directory'" in response.json()["error"]["message"]
+
+
+def test_damaged_contents_are_told_of(
+    served: Served, client: GatewayClient, tmp_path: Path
+) -> None:
+    feed = served.feed()
+    served.put(feed, "lost")
+    lose_content(served.service.settings.data_dir / STORE_FILE, "lost")
+    made = client.back_up(tmp_path / "saved")
+    assert (made.damaged_items, made.damaged_named) == (1, (f"{feed}/lost",))
 
 
 def test_the_client(client: GatewayClient, tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.backup import Restored, back_up, restore
+from gateway.backup import Restored, back_up, examine, holds_state, restore
 from gateway.backup_sqlite import BackupError, Contents
 from gateway.state_file import SqliteStore
-from tests.gateway.sample_feeds import change, put
+from tests.gateway.damage import flip_byte, lose_content
+from tests.gateway.sample_feeds import FEED, change, put
 from tests.gateway.states import STATE, held, make_state
 from tests.gateway.stopped import NOW, restore_until
 
@@ -35,13 +36,7 @@ def state(data_dir: Path, items: dict[str, bytes]) -> Path:
 
 
 def put_back(directory: Path, state_file: Path) -> Restored:
-    return restore(
-        directory,
-        state_file,
-        state_file.parent / "ledger",
-        unix_time=NOW,
-        confirm=lambda _found: None,
-    )
+    return restore(directory, state_file, state_file.parent / "ledger", unix_time=NOW)
 
 
 @contextmanager
@@ -92,44 +87,83 @@ class TestBackUp:
     def test_a_backup_is_never_replaced(self, data_dir: Path, backup: Path) -> None:
         with pytest.raises(BackupError, match=r"holds a backup already: name a new directory"):
             back_up(data_dir / STATE, backup)
-        with pytest.raises(BackupError, match="already"):
-            back_up(data_dir / STATE, data_dir)
         assert held(backup / STATE) == NEW
 
-    def test_beside_other_files(self, data_dir: Path, tmp_path: Path) -> None:
+    def test_in_a_directory_that_is_empty(self, data_dir: Path, tmp_path: Path) -> None:
         directory = tmp_path / "disk"
         directory.mkdir(mode=0o755)
-        (directory / "other").touch()
-        # What a backup that was killed left behind.
-        (directory / f"{STATE}.part").write_bytes(b"half")
         back_up(data_dir / STATE, directory)
-        assert names(directory) == {"other", STATE}
+        assert names(directory) == {STATE}
         assert mode(directory / STATE) == 0o600
 
-    @pytest.mark.parametrize("where", ["none/backup", "file", "file/backup"])
-    def test_no_such_place(self, data_dir: Path, tmp_path: Path, where: str) -> None:
-        (tmp_path / "file").touch()
-        with pytest.raises(BackupError, match=f"{tmp_path / where} cannot be used"):
-            back_up(data_dir / STATE, tmp_path / where)
+    def test_not_beside_other_files(self, data_dir: Path, tmp_path: Path) -> None:
+        directory = tmp_path / "home"
+        directory.mkdir()
+        (directory / "other").touch()
+        with pytest.raises(BackupError, match=r"home is not empty: name a new directory"):
+            back_up(data_dir / STATE, directory)
+        assert names(directory) == {"other"}
 
-    def test_a_disk_that_is_full(self, data_dir: Path, tmp_path: Path) -> None:
-        with files_of_at_most(10_000), pytest.raises(BackupError, match=r"see to the room there"):
-            back_up(data_dir / STATE, tmp_path / "backup")
-        assert names(tmp_path / "backup") == set()
+    def test_not_beside_the_state(self, data_dir: Path, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(data_dir)
+        before = names(data_dir)
+        for directory in (data_dir, tmp_path / "link"):
+            with pytest.raises(BackupError, match=f"{directory} is the gateway's data directory"):
+                back_up(data_dir / STATE, directory)
+        assert names(data_dir) == before
+
+    @pytest.mark.parametrize(
+        ("where", "why"),
+        [
+            ("none/backup", "there is no directory {}/none: make it, or see whether its disk is"),
+            ("file", "{}/file is no directory: name a new one"),
+            ("file/backup", "there is no directory {}/file:"),
+        ],
+    )
+    def test_no_such_place(self, data_dir: Path, tmp_path: Path, where: str, why: str) -> None:
+        (tmp_path / "file").touch()
+        before = names(tmp_path)
+        with pytest.raises(BackupError, match=why.format(tmp_path)):
+            back_up(data_dir / STATE, tmp_path / where)
+        assert names(tmp_path) == before
+
+    def test_damaged_contents_are_saved_and_told_of(self, tmp_path: Path) -> None:
+        state_file = state(tmp_path / "data", {f"item-{n}": b"content" for n in range(9)})
+        for number in range(1, 7):
+            (lose_content if number % 2 else flip_byte)(state_file, f"item-{number}")
+        contents = back_up(state_file, tmp_path / "backup")
+        assert (contents.items, contents.damaged_items) == (9, 6)
+        assert contents.damaged_named == tuple(f"{FEED}/item-{n}" for n in range(1, 6))
+        assert held(tmp_path / "backup" / STATE)["item-8"] == b"content"
+
+    @pytest.mark.parametrize("made", [True, False])
+    def test_a_disk_that_is_full(self, data_dir: Path, tmp_path: Path, *, made: bool) -> None:
+        # More than SQLite keeps in memory, or it leaves no journal behind.
+        with closing(SqliteStore(data_dir / STATE)) as store:
+            change(store, put("large", bytes(5_000_000)))
+        directory = tmp_path / "backup"
+        if not made:
+            directory.mkdir()
+        with files_of_at_most(100_000), pytest.raises(BackupError, match=r"see to the room there"):
+            back_up(data_dir / STATE, directory)
+        assert directory.exists() is not made
+        assert list(directory.glob("*")) == []
 
     def test_a_damaged_state_is_not_saved(self, data_dir: Path, tmp_path: Path) -> None:
         (data_dir / STATE).write_bytes(b"damaged" * 1_000)
         (data_dir / f"{STATE}-wal").unlink()
         with pytest.raises(BackupError, match="cannot be copied"):
             back_up(data_dir / STATE, tmp_path / "backup")
-        assert names(tmp_path / "backup") == set()
+        assert not (tmp_path / "backup").exists()
 
 
 class TestRestore:
     def test_in_the_place_of_a_state(self, data_dir: Path, backup: Path) -> None:
         before = (backup / STATE).read_bytes()
         restored = put_back(backup, data_dir / STATE)
-        assert restored == Restored(Contents(1, 1, 0, len(before)), data_dir / KEPT)
+        assert restored == Restored(
+            Contents(1, 1, 0, len(before)), data_dir / KEPT, kept_is_backup=True
+        )
         assert names(data_dir) == {STATE, KEPT}
         assert (mode(data_dir / STATE), mode(data_dir / KEPT)) == (0o600, 0o700)
         assert held(data_dir / STATE) == NEW
@@ -148,19 +182,25 @@ class TestRestore:
     def test_in_an_empty_data_directory(self, tmp_path: Path, backup: Path) -> None:
         empty = tmp_path / "empty"
         empty.mkdir()
+        assert not holds_state(empty / STATE)
         assert put_back(backup, empty / STATE).kept is None
         assert names(empty) == {STATE}
         assert held(empty / STATE) == NEW
 
     def test_a_journal_without_its_state_is_not_applied(self, data_dir: Path, backup: Path) -> None:
         (data_dir / STATE).unlink()
-        put_back(backup, data_dir / STATE)
+        journal = (data_dir / f"{STATE}-wal").read_bytes()
+        assert holds_state(data_dir / STATE)
+        restored = put_back(backup, data_dir / STATE)
         assert held(data_dir / STATE) == NEW
+        assert (restored.kept, restored.kept_is_backup) == (data_dir / KEPT, False)
+        assert names(data_dir / KEPT) == {f"{STATE}-wal"}
+        assert (data_dir / KEPT / f"{STATE}-wal").read_bytes() == journal
 
     def test_in_the_place_of_a_damaged_state(self, data_dir: Path, backup: Path) -> None:
         (data_dir / STATE).write_bytes(b"damaged" * 1_000)
         (data_dir / f"{STATE}-wal").write_bytes(b"journal")
-        put_back(backup, data_dir / STATE)
+        assert not put_back(backup, data_dir / STATE).kept_is_backup
         assert held(data_dir / STATE) == NEW
         assert (data_dir / KEPT / STATE).read_bytes() == b"damaged" * 1_000
         assert (data_dir / KEPT / f"{STATE}-wal").read_bytes() == b"journal"
@@ -182,22 +222,21 @@ class TestRestore:
         harm(backup / STATE)
         before = {path: path.read_bytes() for path in data_dir.rglob("*") if path.is_file()}
         with pytest.raises(BackupError, match=why):
+            examine(backup, data_dir / STATE)
+        with pytest.raises(BackupError, match=why):
             put_back(backup, data_dir / STATE)
         assert before == {path: path.read_bytes() for path in data_dir.rglob("*") if path.is_file()}
 
-    def test_nothing_is_changed_without_consent(self, data_dir: Path, backup: Path) -> None:
-        asked = []
+    def test_a_file_is_no_directory(self, data_dir: Path, backup: Path) -> None:
+        with pytest.raises(BackupError, match=f"{STATE} is a file: name the directory of a backup"):
+            put_back(backup / STATE, data_dir / STATE)
 
-        def refuse(contents: Contents) -> None:
-            asked.append(contents)
-            raise KeyboardInterrupt
-
-        before = names(data_dir)
-        with pytest.raises(KeyboardInterrupt):
-            restore(backup, data_dir / STATE, data_dir / "ledger", unix_time=NOW, confirm=refuse)
-        assert [contents.items for contents in asked] == [1]
-        assert names(data_dir) == before
-        assert held(data_dir / STATE) == OLD
+    def test_the_state_is_no_backup_of_itself(self, backup: Path, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(backup)
+        for directory in (backup, tmp_path / "link"):
+            with pytest.raises(BackupError, match=f"{directory} is the gateway's data directory"):
+                put_back(directory, backup / STATE)
+        assert names(backup) == {STATE}
 
     def test_a_disk_that_is_full(self, data_dir: Path, backup: Path) -> None:
         before = names(data_dir)

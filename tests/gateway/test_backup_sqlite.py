@@ -10,7 +10,9 @@ import pytest
 from gateway.backup_sqlite import BackupError, Contents, check, copy, settle
 from gateway.feed import Delete
 from gateway.feed_schema import STATE_VERSION
-from tests.gateway.sample_feeds import put
+from sync_protocol import limits
+from tests.gateway.damage import flip_byte, lose_content
+from tests.gateway.sample_feeds import FEED, put
 from tests.gateway.states import held, make_state
 
 
@@ -35,6 +37,25 @@ def changed(path: Path, *statements: str) -> None:
 
 def test_what_a_copy_holds(path: Path) -> None:
     assert check(path) == Contents(feeds=1, items=1, devices=2, size_bytes=path.stat().st_size)
+
+
+@pytest.mark.parametrize("harm", [lose_content, flip_byte])
+def test_contents_that_are_lost_or_damaged(path: Path, harm: Callable[[Path, str], object]) -> None:
+    harm(path, "a")
+    found = check(path)
+    assert (found.items, found.damaged_items, found.damaged_named) == (1, 1, (f"{FEED}/a",))
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 2 * limits.MIB, 2 * limits.MIB + 1])
+def test_contents_of_any_size_are_whole(tmp_path: Path, size_bytes: int) -> None:
+    path = make_state(tmp_path / "data", put("a", bytes(size_bytes)))
+    settle(path)
+    assert check(path).damaged_items == 0
+
+
+def test_a_content_that_was_cut_is_damaged(path: Path) -> None:
+    changed(path, "UPDATE content SET bytes = zeroblob(9999) WHERE item = 'a'")
+    assert check(path).damaged_named == (f"{FEED}/a",)
 
 
 def test_a_check_leaves_nothing_behind(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import stat
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -191,6 +192,15 @@ def test_a_file_that_cannot_be_read_is_as_if_it_were_not_there(damage: Damage) -
     damage.path.mkdir()
     assert damage.ledger.load(DEVICE, GENERATION) == {}
     assert damage.counts == {"ledger reads failed": 1}
+
+
+def test_a_folder_that_somebody_took_away_is_made_again(damage: Damage) -> None:
+    shutil.rmtree(damage.path.parent)
+    assert damage.ledger.load(DEVICE, GENERATION) == {}
+    damage.ledger.save(DEVICE, GENERATION, {"contacts": OTHER})
+    assert damage.ledger.load(DEVICE, GENERATION) == {"contacts": OTHER}
+    assert stat.S_IMODE(damage.path.parent.stat().st_mode) == 0o700
+    assert not damage.counts
 
 
 def test_a_file_that_cannot_be_removed_keeps_no_device(damage: Damage) -> None:

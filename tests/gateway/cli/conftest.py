@@ -53,7 +53,9 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         out, err = capsys.readouterr()
         assert isinstance(caught.value.code, int)
         # Whatever goes wrong is told in lines of one form, and never by a traceback.
-        assert all(line.startswith(("error: ", "There are more")) for line in err.splitlines())
+        assert all(
+            line.startswith(("error: ", "warning: ", "There are more")) for line in err.splitlines()
+        )
         return Outcome(caught.value.code, out, err)
 
     return run

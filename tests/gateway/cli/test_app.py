@@ -58,9 +58,13 @@ def test_no_gateway_runs(
         ["run", "--api-port", "65536"],
         ["run", "extra"],
         ["import", "f"],
-        ["import", "f", ".", "--deletes-share-max", "1.1"],
+        ["import", "f", ".", "--mirror", "--deletes-share-max", "1.1"],
+        ["import", "f", ".", "--deletes-share-max", "0.2"],
+        ["import", "f", ".", "--confirm-deletes"],
         ["backup"],
+        ["backup", ""],
         ["restore"],
+        ["restore", ""],
         ["demo", "--loss", "1.1"],
         ["demo", "--away", "-0.1"],
         ["demo", "--devices", "0"],
@@ -91,6 +95,12 @@ def test_help(command: Command, arguments: list[str]) -> None:
     outcome = command(*arguments)
     assert outcome.code == 0
     assert outcome.out.startswith("Usage: gateway")
+
+
+def test_version(command: Command) -> None:
+    outcome = command("--version")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("gateway ")
 
 
 def test_the_exit_statuses_are_told(command: Command) -> None:

@@ -1,7 +1,9 @@
 """``gateway backup`` and ``restore``, with a gateway that runs and without one."""
 
+import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,8 @@ from gateway.data_dir import locked
 from gateway.run import Running
 from gateway.service import STORE_FILE
 from tests.gateway.cli.conftest import Command
-from tests.gateway.sample_feeds import put
+from tests.gateway.damage import flip_byte, lose_content
+from tests.gateway.sample_feeds import FEED, put
 from tests.gateway.states import held, make_state
 
 OLD = {"ada": b"old", "bob": b"old"}
@@ -66,6 +69,46 @@ class TestBackup:
         )
         assert held(tmp_path / "saved" / STORE_FILE) == OLD
 
+    def test_of_damaged_contents(self, command: Command, data_dir: Path, tmp_path: Path) -> None:
+        lose_content(data_dir / STORE_FILE, "ada")
+        outcome = command("backup", tmp_path / "saved", "--data", data_dir)
+        assert outcome.code == 0
+        assert outcome.err == (
+            f"warning: the contents of 1 item are lost or damaged: {FEED}/ada. Put them again;"
+            " those that the gateway came across are in 'gateway quarantine list --data"
+            f" {data_dir}'.\n"
+        )
+        flip_byte(data_dir / STORE_FILE, "bob")
+        outcome = command("backup", tmp_path / "again", "--data", data_dir, "--json")
+        assert outcome.code == 0
+        made = json.loads(outcome.out)
+        assert made["damaged_items"] == 2
+        assert made["damaged_named"] == [f"{FEED}/ada", f"{FEED}/bob"]
+        assert "the contents of 2 items are lost or damaged" in outcome.err
+        outcome = command("restore", tmp_path / "again", "--data", tmp_path / "new")
+        assert outcome.code == 0
+        assert "the contents of 2 items are lost or damaged" in outcome.err
+
+    def test_more_damaged_contents_than_are_named(self, command: Command, tmp_path: Path) -> None:
+        state = make_state(tmp_path / "data", *(put(str(number)) for number in range(7)))
+        for number in range(7):
+            lose_content(state, str(number))
+        outcome = command("backup", tmp_path / "saved", "--data", tmp_path / "data")
+        assert outcome.code == 0
+        assert "7 items are lost or damaged: " in outcome.err
+        assert f"{FEED}/4 and 2 more. " in outcome.err
+
+    @pytest.mark.parametrize("verb", ["backup", "restore"])
+    def test_a_variable_that_is_not_set(
+        self, command: Command, data_dir: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+    ) -> None:
+        (data_dir.parent / "here").mkdir()
+        monkeypatch.chdir(data_dir.parent / "here")
+        outcome = command(verb, "", "--data", data_dir)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "DIR is empty: name a directory" in outcome.err
+        assert list(Path().iterdir()) == []
+
     def test_of_nothing(self, command: Command, tmp_path: Path) -> None:
         outcome = command("backup", tmp_path / "saved", "--data", tmp_path / "none")
         assert (outcome.code, outcome.out) == (1, "")
@@ -89,7 +132,42 @@ class TestRestore:
         assert outcome.out.startswith(f"Restored from {backup}: 1 feed, 1 item, 0 devices, ")
         (kept,) = data_dir.glob("before-restore-*")
         assert f"What was there is kept in {kept}, " in outcome.out
+        assert "Changes since the backup are gone" in outcome.out
         assert held(data_dir / STORE_FILE) == NEW
+
+    def test_where_no_state_is(self, command: Command, backup: Path, tmp_path: Path) -> None:
+        outcome = command("restore", backup, "--data", tmp_path / "new")
+        assert (outcome.code, outcome.err, outcome.out.count("\n")) == (0, "", 1)
+        assert held(tmp_path / "new" / STORE_FILE) == NEW
+
+    def test_in_the_place_of_a_journal(
+        self, command: Command, data_dir: Path, backup: Path
+    ) -> None:
+        (data_dir / STORE_FILE).unlink()
+        outcome = command("restore", backup, "--data", data_dir)
+        assert (outcome.code, outcome.out) == (1, "")
+        assert "--yes replaces it all the same" in outcome.err
+        outcome = command("restore", backup, "--data", data_dir, "--yes")
+        assert outcome.code == 0
+        assert "It is damaged or of another version, and cannot be restored." in outcome.out
+        (kept,) = data_dir.glob("before-restore-*")
+        assert [path.name for path in kept.iterdir()] == [f"{STORE_FILE}-wal"]
+
+    def test_in_the_place_of_a_damaged_state(
+        self, command: Command, data_dir: Path, backup: Path
+    ) -> None:
+        (data_dir / STORE_FILE).write_bytes(b"damaged" * 1_000)
+        (data_dir / f"{STORE_FILE}-wal").unlink()
+        restored = command("restore", backup, "--data", data_dir, "--yes", "--json").json
+        assert restored["kept_is_backup"] is False
+        assert (Path(restored["kept"]) / STORE_FILE).read_bytes() == b"damaged" * 1_000
+
+    def test_of_the_state_itself(self, command: Command, backup: Path) -> None:
+        before = (backup / STORE_FILE).read_bytes()
+        outcome = command("restore", backup, "--data", backup, "--yes")
+        assert (outcome.code, outcome.out) == (1, "")
+        assert f"{backup} is the gateway's data directory" in outcome.err
+        assert {path.name: path.read_bytes() for path in backup.iterdir()} == {STORE_FILE: before}
 
     def test_what_was_kept(self, command: Command, data_dir: Path, backup: Path) -> None:
         kept = command("restore", backup, "--data", data_dir, "--yes", "--json").json["kept"]
@@ -108,7 +186,11 @@ class TestRestore:
     def test_not_while_the_gateway_runs(self, ask: Command, gateway: Running, backup: Path) -> None:
         outcome = ask("restore", backup, "--yes")
         assert (outcome.code, outcome.out) == (1, "")
-        assert f"another gateway runs with {gateway.service.settings.data_dir}" in outcome.err
+        data_dir = gateway.service.settings.data_dir
+        assert f"the gateway runs with {data_dir}: stop it first" in outcome.err
+        # What is wrong with the backup is told before anything has to be stopped.
+        shutil.rmtree(backup)
+        assert f"{backup} holds no backup" in ask("restore", backup, "--yes").err
 
     def test_what_is_no_backup(self, command: Command, data_dir: Path, tmp_path: Path) -> None:
         outcome = command("restore", tmp_path / "none", "--data", data_dir, "--yes")
@@ -129,8 +211,11 @@ class TestRestore:
         ) as process:
             os.close(theirs)
             os.write(ours, f"{answer}\n".encode())
-            _, said = process.communicate(timeout=30)
+            out, said = process.communicate(timeout=30)
             os.close(ours)
         assert f"Replace the state in {data_dir} with {backup}, 1 feed, 1 item," in said
         assert process.returncode == code
+        assert ("Nothing was changed." in said) is (after == OLD)
+        assert (f"Restored from {backup}: " in out) is (after == NEW)
+        assert "error" not in said
         assert held(data_dir / STORE_FILE) == after

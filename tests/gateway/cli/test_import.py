@@ -197,9 +197,12 @@ class TestMirror:
             "import", feed, folder / "one.vcf", folder / "none", "--mirror", "--confirm-deletes"
         )
         assert outcome.code == 1
-        assert "nothing was deleted: 7 of 8 items would go" in outcome.err
-        assert f"{folder / 'none'} could not be read" in outcome.err
+        unread = f"not all was read ({folder / 'none'}: cannot be read: No such file or directory)"
+        assert f"nothing was deleted: 7 of 8 items would go, but {unread}\n" in outcome.err
         assert "--confirm-deletes" not in outcome.err
+        outcome = ask("import", feed, folder, folder / "none", "--mirror")
+        assert outcome.code == 1
+        assert f"nothing was deleted: {unread}\n" in outcome.err
         assert len(held(gateway, feed)) == 8
 
     @pytest.mark.parametrize(
