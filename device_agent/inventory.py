@@ -17,6 +17,8 @@ from sync_protocol.token_set import TokenSet
 REQUEST_INVENTORY_BYTES_MAX: Final = 16 * limits.KIB
 _ANSWER_SHARE: Final = 16
 _ROOM_BYTES_MIN: Final = 128
+# Ranges are worked off from the front, so that no honest gateway makes many of them wait.
+TODO_RANGES_MAX: Final = 65_536
 # So many items are cheaper to list than to tell apart by the fingerprints of sixteen parts.
 LISTED_ITEMS_MAX: Final = 16
 # Where nearly all parts of a range differ, so will theirs, and fingerprints are wasted.
@@ -51,7 +53,7 @@ def presented(store: ReplicaStore, inventory: Inventory, *, room: int) -> tuple[
     size = 0
     for prefix in inventory.todo[: limits.INVENTORY_RANGES_MAX]:
         dense = not prefix or siblings[prefix[:-1]] >= DENSE_PARTS_MIN
-        each = _parted(store, prefix, dense=dense)
+        each = _parted(store, prefix, listed_max=_listed_max(room, dense=dense))
         size += _size_bytes(each)
         if ranges and size > room:
             break
@@ -71,10 +73,15 @@ def _whole(store: ReplicaStore, prefix: str) -> Range:
     return Range(prefix=prefix, fingerprints=words.fingerprint(entries))
 
 
-def _parted(store: ReplicaStore, prefix: str, *, dense: bool) -> Range:
+def _listed_max(room: int, *, dense: bool) -> int:
+    if not dense:
+        return LISTED_ITEMS_MAX
+    return min(DENSE_LISTED_ITEMS_MAX, max(LISTED_ITEMS_MAX, room // words.ENTRY_BYTES))
+
+
+def _parted(store: ReplicaStore, prefix: str, *, listed_max: int) -> Range:
     entries = store.entries(*words.bounds(prefix))
-    most = DENSE_LISTED_ITEMS_MAX if dense else LISTED_ITEMS_MAX
-    if len(entries) <= most or len(prefix) == words.PREFIX_DIGITS_MAX:
+    if len(entries) <= listed_max or len(prefix) == words.PREFIX_DIGITS_MAX:
         return Range(prefix=prefix, entries=words.pack(entries))
     parts = words.by_part(prefix, entries)
     return Range(prefix=prefix, fingerprints=b"".join(map(words.fingerprint, parts.values())))
@@ -112,6 +119,8 @@ def after(
         held=begun.held - missing,
     )
     todo = (*answer.split, *inventory.todo[answer.answered :])
+    if len(todo) > TODO_RANGES_MAX:
+        raise ProtocolError("invalid", f"an inventory of more than {TODO_RANGES_MAX} ranges")
     return Inventory(todo, begun), None if todo else begun.held
 
 

@@ -31,6 +31,8 @@ HELD_RANGES_MAX: Final = 4096
 # How many contents that do not fit their digest are remembered, so as not to fetch them in a loop.
 MISFITS_MAX: Final = 1_000
 FETCHES_MAX: Final = 2
+# So often in a row a sync may begin anew at once; then the device waits between the attempts.
+TIMES_ANEW_MAX: Final = 3
 
 
 class Event(StrEnum):
@@ -94,6 +96,7 @@ class Replica:
         self._outstanding: bytes | None = None
         self._ranges_asked: tuple[Range, ...] = ()
         self._inventory_room = inventory.REQUEST_INVENTORY_BYTES_MAX
+        self._times_anew = 0  # since the last complete sync
         self._stored_since_request = False
         # How often a content did not fit its digest: twice, and this connection leaves it alone.
         self._misfits: Counter[tuple[str, bytes]] = Counter()
@@ -209,7 +212,7 @@ class Replica:
         known = self._state.known
         if answer.void is not None and isinstance(known, Collection):
             self._begin_anew()
-            return AnswerResult(AnswerFate.VOID, progress=True)
+            return self._anew(AnswerFate.VOID)
         if answer.delta is not None and isinstance(known, Collection):
             return self._on_delta(answer.delta, known)
         if answer.inventory is not None and isinstance(known, Inventory):
@@ -219,7 +222,7 @@ class Replica:
     def _on_delta(self, delta: Delta, before: Collection) -> AnswerResult:
         state = self._state
         if delta.epoch != before.epoch and self._stored_since_request:
-            return AnswerResult(AnswerFate.OVERTAKEN, progress=True)  # A1
+            return self._anew(AnswerFate.OVERTAKEN)  # A1
         try:
             held = before.held | TokenSet.decode(delta.tokens)
         except ProtocolError:
@@ -245,12 +248,20 @@ class Replica:
                 appended, completed = self._append(remainder)
                 grown |= appended
                 happened += completed
+            for item_id in delta.withheld:
+                self._leave_alone(item_id)
             if not delta.more:
+                self._times_anew = 0
                 self._store.forget_removed(delta.head)
             self._store.set_state(after)
         self._state = after
         progress = grown or bool(happened)
         return AnswerResult(AnswerFate.TAKEN, progress=progress, happened=tuple(happened))
+
+    def _anew(self, fate: AnswerFate) -> AnswerResult:
+        """What was asked must be asked in another way: at once, but not time after time."""
+        self._times_anew += 1
+        return AnswerResult(fate, progress=self._times_anew <= TIMES_ANEW_MAX)
 
     def _begin_anew(self) -> None:
         """Forget what tokens meant; base, items and contents stay (A3)."""
@@ -269,7 +280,7 @@ class Replica:
             with self._store.transaction():
                 self._store.set_state(after)
             self._state = after
-            return AnswerResult(AnswerFate.OVERTAKEN, progress=True)
+            return self._anew(AnswerFate.OVERTAKEN)
         try:
             known, held = inventory.after(before, self._ranges_asked, answer)
         except ProtocolError:
@@ -313,6 +324,7 @@ class Replica:
     def _set(self, put: Put, n: int | None, old: HeldItem | None) -> list[Happened]:
         """Make an item what `put` says, without a byte that is held going (D6)."""
         same = old is not None and old.digest == put.digest and old.size == put.size
+        self._misfits.pop((put.id, put.digest), None)
         item = HeldItem(
             id=put.id,
             n=n,
@@ -334,6 +346,12 @@ class Replica:
             item = self._checked(replace(item, held_bytes=len(content)))
         self._store.set_item(item)
         return [Happened(Event.CHANGED, put.id, n)]
+
+    def _leave_alone(self, item_id: str) -> None:
+        """A content cannot be had now: until a change of it or the next connect, do not ask."""
+        item = self._store.item(item_id)
+        if item is not None and len(self._misfits) < MISFITS_MAX:
+            self._misfits[item.id, item.digest] = FETCHES_MAX
 
     def _append(self, remainder: Remainder) -> tuple[bool, list[Happened]]:
         """Add a remainder if it begins where the bytes held end (A2); whether more is held now."""

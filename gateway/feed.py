@@ -36,13 +36,18 @@ class NoSuchItemError(FeedError):
 
 
 class PoisonError(Exception):
-    """An item breaks what touches it; the message says how, and never quotes its content."""
+    """An item breaks what touches it; the message says how, and never quotes its content.
 
-    def __init__(self, item_id: str, seq: int, why: str) -> None:
+    Attributes:
+        lasting: what is kept is wrong, and will be so the next time; else it could not be read.
+    """
+
+    def __init__(self, item_id: str, seq: int, why: str, *, lasting: bool = True) -> None:
         super().__init__(f"item {item_id!r} {why}")
         self.item_id = item_id
         self.seq = seq
         self.why = why
+        self.lasting = lasting
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +347,11 @@ class FeedTransaction(Protocol):
         """
 
     def quarantine(self, feed: str, item_id: str, *, seq: int, why: str) -> bool:
-        """Hold an item back from devices (F7); False if its newest change is another by now."""
+        """Hold an item back from devices (F7); False if its newest change is another by now.
+
+        It takes the next seq, at which no row stands: else a backup from before, restored at the
+        same head, would bring the item back to devices that have passed it.
+        """
 
     def retry(self, feed: str, item_id: str, *, now: int) -> Row:
         """Let an item out of quarantine, as a new change (F7). FeedError if it is not there."""

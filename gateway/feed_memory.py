@@ -208,6 +208,7 @@ class MemoryFeedStore:
         row = state.rows.get(item_id)
         if row is None or row.seq != seq:
             return False
+        state.head += 1
         state.rows[item_id] = replace(row, quarantined=why)
         return True
 

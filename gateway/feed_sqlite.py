@@ -16,6 +16,7 @@ from gateway.feed import (
     NoSuchItemError,
     Put,
     Row,
+    StorageError,
     check,
     next_row,
     not_quarantined,
@@ -113,9 +114,12 @@ class SqliteSnapshot:
         ).fetchone()
         if found is None:
             return b""  # a damaged file: see view.content
-        with self._db.blobopen("content", "bytes", found[0], readonly=True) as blob:
-            blob.seek(min(offset, len(blob)))
-            return blob.read(bytes_max)
+        try:
+            with self._db.blobopen("content", "bytes", found[0], readonly=True) as blob:
+                blob.seek(min(offset, len(blob)))
+                return blob.read(bytes_max)
+        except sqlite3.Error as error:
+            raise StorageError(f"a content cannot be read from the state file: {error}") from error
 
 
 def _find(db: sqlite3.Connection, feed: int, item_id: str) -> Row | None:
@@ -183,12 +187,15 @@ class SqliteTransaction:
 
     def quarantine(self, feed: str, item_id: str, *, seq: int, why: str) -> bool:
         """See `FeedTransaction`."""
-        number, _ = self._feed(feed)
+        number, head = self._feed(feed)
         changed = self._db.execute(
             "UPDATE item SET quarantined = ? WHERE feed = ? AND id = ? AND seq = ?",
             (why, number, item_id, seq),
         )
-        return changed.rowcount > 0
+        if not changed.rowcount:
+            return False
+        self._db.execute("UPDATE feed SET head = ? WHERE id = ?", (head + 1, number))
+        return True
 
     def retry(self, feed: str, item_id: str, *, now: int) -> Row:
         """See `FeedTransaction`."""

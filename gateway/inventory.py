@@ -142,8 +142,10 @@ class _Comparison:
         """Compare what has one id hash: an item, unless two ids happen to have the same."""
         if sorted(entry.etag for entry in ours) == sorted(theirs):
             return
-        if any(entry.quarantined is not None for entry in ours):
-            return  # what the device has of it stays, and nothing can be sent
+        healthy = [entry for entry in ours if entry.quarantined is None]
+        if len(healthy) < len(ours):  # what the device has of these stays, and cannot be sent
+            self._lack(healthy, found)
+            return
         if len(ours) == len(theirs) == 1 and inventory.is_same_content(ours[0].etag, theirs[0]):
             row = self._snapshot.row(ours[0].id)
             assert row is not None  # noqa: S101 - the same snapshot
@@ -152,7 +154,10 @@ class _Comparison:
             return
         if len(theirs) > len(ours):
             found.drops.append(ours[0].id_hash)  # which of them must go cannot be told
-        for entry in ours:
+        self._lack(ours, found)
+
+    def _lack(self, entries: Iterable[Entry], found: _Found) -> None:
+        for entry in entries:
             found.missing += [tokens.compress(seq, self._base) for seq in {entry.seq, entry.c}]
 
 

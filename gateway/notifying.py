@@ -25,7 +25,7 @@ class Notifying:
         outbound: Outbound,
         counters: Counters,
         notification_content_bytes_max: int,
-        on_poison: Callable[[str, PoisonError], None],
+        on_poison: Callable[[str, PoisonError], object],
     ) -> None:
         self._store = store
         self._registry = registry

@@ -64,6 +64,11 @@ class Registry:
         with self._lock:
             return self._rivals.are_two(device, now=now)
 
+    def two_agents(self, *, now: float) -> Sequence[str]:
+        """The devices whose ids two agents use, sorted."""
+        with self._lock:
+            return self._rivals.devices(now=now)
+
     def is_known(self, device: str) -> bool:
         """Whether the records of a device are at hand, so that the ledger need not be read."""
         with self._lock:

@@ -198,6 +198,7 @@ class _Page:
         self._added: list[_Added] = []
         self._wanted = {wanted.id: wanted.digest for wanted in request.wanted}
         self._fetched: list[tuple[int, int]] = []  # n and c of each content that is wanted
+        self._withheld: list[str] = []
 
     def response(self) -> Response:
         pending = self._make_room_for_set(self._add_changes())
@@ -218,6 +219,7 @@ class _Page:
             changes=tuple(added.change for added in self._added),
             remainders=remainders,
             more=pending is not None,
+            withheld=tuple(self._withheld),
         )
         answer = Answer(v=messages.VERSION, id=self._request.id, delta=delta)
         replica = Replica(self._base, self._request.view_id, self._form, epoch, new)
@@ -301,9 +303,13 @@ class _Page:
         """The bytes after those that the device holds, of contents that are still current (G4)."""
         for wanted in self._request.wanted:
             row = self._snapshot.row(wanted.id)
-            if row is None or row.deleted or row.wire_digest != wanted.digest:
+            if row is not None and row.quarantined is not None:
+                cost = self._sizes.head(row.id)
+                if cost <= self._bytes_left:
+                    self._withheld.append(row.id)
+                    self._bytes_left -= cost
                 continue
-            if row.quarantined is not None:
+            if row is None or row.deleted or row.wire_digest != wanted.digest:
                 continue
             # The device fetches this content by itself, so no change needs to carry it again.
             n, c = (tokens.compress(seq, self._base) for seq in (row.seq, row.c))

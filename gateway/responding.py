@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.counters import Counters
 from gateway.device import Device
-from gateway.feed import NoSuchFeedError, PoisonError
+from gateway.feed import NoSuchFeedError, PoisonError, StorageError
 from gateway.inbox import Inbox, WaitingRequest, WaitingStatus
 from gateway.ledger import Ledger, Record
 from gateway.outbound import Outbound
@@ -24,11 +24,12 @@ from sync_protocol.wire import Format
 
 _LOG: Final = logging.getLogger(__name__)
 
-# A device whose answer was spoiled by one item asks again so soon, and finds it held back then.
-POISON_RETRY_S: Final = 1
-_HELD_BACK: Final = ProtocolError(
-    "poison", "an item cannot be sent, and will be held back; ask again"
-)
+# So many damaged items are found and held back by one request; the next one finds more.
+POISON_ITEMS_MAX: Final = 100
+# A device whose answer was spoiled by an item that cannot be read just now asks again so soon.
+POISON_RETRY_S: Final = 5
+_UNREADABLE: Final = ProtocolError("poison", "an item of this feed cannot be read at the gateway")
+_FAILED: Final = ProtocolError("internal", "the gateway failed; try later")
 
 
 class Responding:
@@ -45,7 +46,8 @@ class Responding:
         bounds: AnswerLimits,
         counters: Counters,
         unix_time: Callable[[], float],
-        on_poison: Callable[[str, PoisonError], None],
+        on_poison: Callable[[str, PoisonError], bool],
+        on_unreadable: Callable[[StorageError], None],
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -56,6 +58,7 @@ class Responding:
         self._counters = counters
         self._unix_time = unix_time
         self._on_poison = on_poison
+        self._on_unreadable = on_unreadable
         self._inbox = Inbox()
         self._thread = threading.Thread(target=self._run, name="responder", daemon=True)
 
@@ -140,23 +143,35 @@ class Responding:
         form = Format.JSON if payload[:1] == b"{" else Format.CBOR
         response: Response | None
         try:
-            response = self._response(device, feed, payload, wire.form_of(payload))
+            response = self._asked(device, feed, payload, wire.form_of(payload))
         except ProtocolError as error:
             self._counters.count(f"requests refused: {error.reason}")
             _LOG.info("a request of %s for %s was refused: %s", device, feed, error)
             response = _refusal(payload, error)
-        except PoisonError as poison:
-            self._on_poison(feed, poison)
-            response = _refusal(payload, _HELD_BACK, retry_after_s=POISON_RETRY_S)
+        except PoisonError:
+            response = _refusal(payload, _UNREADABLE, retry_after_s=POISON_RETRY_S)
+        except StorageError as error:
+            self._on_unreadable(error)
+            response = _refusal(payload, _FAILED)
         except Exception:
             self._counters.count("errors in a handler")
             _LOG.exception("a request of %s for %s could not be answered", device, feed)
-            response = _refusal(payload, ProtocolError("internal", "the gateway failed; try later"))
+            response = _refusal(payload, _FAILED)
         if response is None:
             return  # no request id could be read: there is nobody to tell
         encoded = wire.encode(response.answer, form)
         assert len(encoded) <= limits.ANSWER_BYTES_MAX, "an answer that no device may read"  # noqa: S101
         self._outbound.answer(device, feed, encoded, response)
+
+    def _asked(self, device: str, feed: str, payload: bytes, form: Format) -> Response:
+        """The answer; what is damaged for good is held back at once, and does not spoil it."""
+        for _ in range(POISON_ITEMS_MAX):
+            try:
+                return self._response(device, feed, payload, form)
+            except PoisonError as poison:
+                if not self._on_poison(feed, poison):
+                    raise
+        return self._response(device, feed, payload, form)
 
     def _response(self, device: str, feed: str, payload: bytes, form: Format) -> Response:
         request = messages.decode_request(payload)

@@ -1,5 +1,6 @@
 """Whether two agents use one device id: the view ids of a replica's requests take turns then."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,6 +60,10 @@ class Rivals:
     def are_two(self, device: str, *, now: float) -> bool:
         """Whether two agents use that device id."""
         return any(views.are_two(now) for views in self._views.get(device, {}).values())
+
+    def devices(self, *, now: float) -> Sequence[str]:
+        """The ids that two agents use, sorted."""
+        return sorted(device for device in self._views if self.are_two(device, now=now))
 
     def forget(self, device: str) -> None:
         """A device was removed."""

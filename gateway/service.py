@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ from gateway.quarantine import Suspects
 from gateway.registry import Registry
 from gateway.responder import AnswerLimits
 from gateway.responding import Responding
+from gateway.rivals import WARNING
 from gateway.settings import Settings
 from gateway.state_file import SqliteStore
 from gateway.writer import Writer, WriterClosedError
@@ -99,6 +101,7 @@ class Service:
         self.on_device_removed: Callable[[str], None] | None = None
         self._unix_time = unix_time
         self._wrap_outbound = wrap_outbound
+        _refuse_to_forget(settings.data_dir)
         self._store = SqliteStore(settings.data_dir / STORE_FILE)
         self._ledger = TinyDbLedger(settings.data_dir / LEDGER_DIR, count=self.counters.count)
         self._registry = Registry()
@@ -107,6 +110,7 @@ class Service:
         self._notifying: Notifying | None = None
         self._responding: Responding | None = None
         self._storage_problem: str | None = None
+        self._reading_problem: str | None = None
         self._suspects = Suspects()
         self._suspecting = threading.Lock()
         self._backing_up = threading.Lock()
@@ -155,6 +159,7 @@ class Service:
             counters=self.counters,
             unix_time=self._unix_time,
             on_poison=self._poisoned,
+            on_unreadable=self._unreadable,
         )
         self._notifying.start()
         self._responding.start()
@@ -259,12 +264,13 @@ class Service:
         now = int(self._unix_time())
         return self._write(lambda transaction: transaction.retry(feed, item_id, now=now))
 
-    def _poisoned(self, feed: str, poison: PoisonError) -> None:
-        """An item broke an answer or a push: after some tries it is held back."""
+    def _poisoned(self, feed: str, poison: PoisonError) -> bool:
+        """An item broke an answer or a push; whether it is held back now."""
         self.counters.count("times an item broke something")
         with self._suspecting:
-            if not self._suspects.again(feed, poison):
-                return
+            if not self._suspects.again(feed, poison, now=time.monotonic()):
+                self._reading_problem = f"feed {feed}: {poison}"
+                return False
         try:
             held_back = self._write(
                 lambda transaction: transaction.quarantine(
@@ -273,10 +279,18 @@ class Service:
             )
         except (FeedError, StorageError, WriterClosedError):
             _LOG.exception("an item of feed %s could not be held back", feed)
-            return
+            return False
         if held_back:
+            self._reading_problem = None
             self.counters.count("items quarantined")
             _LOG.error("feed %s: %s; it is held back: 'gateway quarantine list'", feed, poison)
+        return True
+
+    def _unreadable(self, error: StorageError) -> None:
+        """A request could not be answered because of what the disk said."""
+        self.counters.count("errors in a handler")
+        _LOG.error("a request could not be answered: %s", error)
+        self._reading_problem = str(error)
 
     # Devices
 
@@ -367,8 +381,7 @@ class Service:
         problems = []
         if not self.wait_connected(0):
             problems.append(self._broker_state())
-        if self._storage_problem is not None:
-            problems.append(self._storage_problem)
+        problems += [it for it in (self._storage_problem, self._reading_problem) if it is not None]
         try:
             quarantined = self._store.quarantined_count()
         except StorageError as error:
@@ -380,6 +393,8 @@ class Service:
                     f"{quarantined} {items} held back from devices: 'gateway quarantine list' shows"
                     " why"
                 )
+        now = self._unix_time()
+        problems += [f"device {device}: {WARNING}" for device in self._registry.two_agents(now=now)]
         return problems
 
     def status(self) -> Mapping[str, object]:
@@ -422,6 +437,16 @@ class Service:
     def _open_epochs(self, transaction: SqliteTransaction) -> None:
         for feed in self._store.feeds():
             transaction.open_epoch(feed, epoch_id=os.urandom(tokens.EPOCH_ID_BYTES))
+
+
+def _refuse_to_forget(data_dir: Path) -> None:
+    """An empty start where there was a state would have devices drop all they hold."""
+    state, ledger = data_dir / STORE_FILE, data_dir / LEDGER_DIR
+    if not state.exists() and any(ledger.glob("*.json")):
+        raise FeedError(
+            f"{state} is gone, and {ledger.name}/ tells of devices that synced with it: put it"
+            f" back, or a backup ('gateway restore DIR'), or move {ledger.name}/ away to begin anew"
+        )
 
 
 def _is_live(snapshot: FeedSnapshot, item_id: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from gateway.feed import FeedSnapshot, PoisonError, Row
+from gateway.feed import FeedSnapshot, PoisonError, Row, StorageError
 from sync_protocol import tokens
 from sync_protocol.messages import Put
 
@@ -44,16 +44,25 @@ def content(snapshot: FeedSnapshot, row: Row, *, offset: int, bytes_max: int) ->
     Who reads its end has it checked against its digest, so that no damage passes for the whole.
 
     Raises:
-        PoisonError: the bytes are missing, or are others than were put.
+        PoisonError: the bytes are missing, cannot be read, or are others than were put.
     """
-    found = snapshot.content(row.id, offset=offset, bytes_max=bytes_max)
+    found = _read(snapshot, row, offset, bytes_max)
     if len(found) != min(bytes_max, max(0, row.size - offset)):
-        raise PoisonError(row.id, row.seq, "has lost its content: put it again")
+        lost = "has lost its content" if not found else "has a content of another length"
+        raise PoisonError(row.id, row.seq, f"{lost}: put it again")
     if found and offset + len(found) == row.size:
-        whole = snapshot.content(row.id, offset=0, bytes_max=row.size) if offset else found
+        whole = _read(snapshot, row, 0, row.size) if offset else found
         if hashlib.sha256(whole).digest() != row.digest:
             raise PoisonError(row.id, row.seq, "has a damaged content: put it again")
     return found
+
+
+def _read(snapshot: FeedSnapshot, row: Row, offset: int, bytes_max: int) -> bytes:
+    try:
+        return snapshot.content(row.id, offset=offset, bytes_max=bytes_max)
+    except StorageError as error:
+        why = "has a content that cannot be read: look after the disk, and restore a backup"
+        raise PoisonError(row.id, row.seq, why, lasting=False) from error
 
 
 def put_of(row: Row, content: bytes | None) -> Put:

@@ -189,6 +189,8 @@ class Request(Message):
             raise ValueError("exactly one of collection and inventory must be there")
         if self.collection is not None and self.base is None:
             raise ValueError("a collection needs the base that its tokens count from")
+        if len({wanted.id for wanted in self.wanted}) < len(self.wanted):
+            raise ValueError("a content is wanted once")
         prefixes = sorted(it.prefix for it in self.inventory)
         if any(after.startswith(before) for before, after in pairwise(prefixes)):
             raise ValueError("the ranges of an inventory do not overlap")
@@ -205,7 +207,10 @@ class Remainder(Message):
 
 
 class Delta(Message):
-    """The changes that were absent, and a new collection (M8, G5)."""
+    """The changes that were absent, and a new collection (M8, G5).
+
+    `withheld` names items whose contents are wanted and cannot be had (G4, F7).
+    """
 
     base: Annotated[Natural, Key(1)]
     head: Annotated[Integer, Key(2)]
@@ -220,6 +225,9 @@ class Delta(Message):
         tuple[Remainder, ...], FailFast(), MaxLen(limits.ANSWER_REMAINDERS_MAX), Key(8)
     ] = ()
     more: Annotated[bool, Key(9)] = False
+    withheld: Annotated[
+        tuple[ItemId, ...], FailFast(), MaxLen(limits.REQUEST_WANTED_MAX), Key(10)
+    ] = ()
 
 
 class Compared(Message):

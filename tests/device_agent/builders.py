@@ -88,6 +88,7 @@ def delta(
     lineage: int = LINEAGE,
     p0: int | None = None,
     base: int = BASE,
+    withheld: Iterable[str] = (),
 ) -> Answer:
     """An answer; its set is all up to `head` unless another is given."""
     held = TokenSet.span(1 - base, head) if held is None else held
@@ -104,6 +105,7 @@ def delta(
             changes=tuple(changes),
             remainders=tuple(remainders),
             more=more,
+            withheld=tuple(withheld),
         ),
     )
 

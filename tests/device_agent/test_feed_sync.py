@@ -1,14 +1,15 @@
 """One replica with its timetable, against a clock and a gateway that the test plays."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
 from device_agent.feed_sync import FeedSync, SyncDone
-from device_agent.replica import AnswerFate, PushResult, Replica
+from device_agent.replica import TIMES_ANEW_MAX, AnswerFate, PushResult, Replica
 from device_agent.schedule import Waits
 from device_agent.store_memory import MemoryReplicaStore
-from sync_protocol.messages import Request
+from sync_protocol.messages import Answer, Request
 from sync_protocol.token_set import TokenSet
 from tests.device_agent.builders import (
     BASE,
@@ -186,6 +187,73 @@ def test_answers_that_do_not_help_are_backed_off_from(sync: FeedSync) -> None:
         waits.append(sync.next_timer - now)
         now = sync.next_timer
     assert waits == [1, 2, 4]
+
+
+def test_a5_a_gateway_that_says_void_again_and_again_is_backed_off_from(sync: FeedSync) -> None:
+    waits = waits_after(sync, AnswerFate.VOID, forever_void, count=6)
+    assert waits[:TIMES_ANEW_MAX] == [0] * TIMES_ANEW_MAX
+    assert min(waits[TIMES_ANEW_MAX:]) >= WAITS.backoff_s
+
+
+def test_a5_a_gateway_with_a_new_epoch_in_each_answer_is_backed_off_from(sync: FeedSync) -> None:
+    waits = waits_after(sync, AnswerFate.OVERTAKEN, ForeverNew(), count=6)
+    assert waits[:TIMES_ANEW_MAX] == [0] * TIMES_ANEW_MAX
+    assert min(waits[TIMES_ANEW_MAX:]) >= WAITS.backoff_s
+
+
+def test_a5_answers_overtaken_by_pushes_again_and_again_are_backed_off_from(
+    sync: FeedSync,
+) -> None:
+    fill(sync)
+    sync.ask_now(10)
+    now, waits = 10.0, []
+    for n in range(6, 12):
+        request = asked(sync, now)
+        sync.on_push(now, push(n, put("a", b"A")))
+        sync.on_answer(now, delta(request.id, head=5, epoch=OTHER_EPOCH))
+        assert sync.next_timer is not None
+        waits.append(sync.next_timer - now)
+        now = sync.next_timer
+    assert waits == [0] * TIMES_ANEW_MAX + [1, 2, 4]
+
+
+def test_a5_a_complete_sync_lets_the_next_ones_begin_anew_at_once(sync: FeedSync) -> None:
+    for now in range(0, 10_000, 1_000):  # restarts of a gateway that are far apart
+        fill(sync, now)
+        sync.ask_now(now)
+        assert sync.on_answer(now, void(asked(sync, now).id))[0].progress
+
+
+def forever_void(request: Request) -> Answer:
+    return void(request.id) if request.collection else compared(request.id, head=5)
+
+
+class ForeverNew:
+    """A gateway whose every answer is of another epoch, and leaves something to compare."""
+
+    def __init__(self) -> None:
+        self._epochs = itertools.count(1)
+
+    def __call__(self, request: Request) -> Answer:
+        (asked_for,) = request.inventory
+        split = [] if asked_for.prefix else ["1"]
+        epoch = next(self._epochs).to_bytes(8)
+        return compared(request.id, head=5, epoch=epoch, split=split)
+
+
+def waits_after(
+    sync: FeedSync, fate: AnswerFate, answer: Callable[[Request], Answer], *, count: int
+) -> list[float]:
+    """How long the device waits after each of so many answers that have this fate."""
+    sync.ask_now(0)
+    now, waits = 0.0, list[float]()
+    while len(waits) < count:
+        result, _ = sync.on_answer(now, answer(asked(sync, now)))
+        assert sync.next_timer is not None
+        if result.fate is fate:
+            waits.append(sync.next_timer - now)
+        now = sync.next_timer
+    return waits
 
 
 def test_a_gateway_that_returns_is_asked_soon_whatever_was_out_or_put_off(

@@ -12,6 +12,7 @@ from device_agent.inventory import (
     DENSE_PARTS_MIN,
     LISTED_ITEMS_MAX,
     REQUEST_INVENTORY_BYTES_MAX,
+    TODO_RANGES_MAX,
 )
 from device_agent.store import Begun, Inventory, ReplicaStore
 from sync_protocol import inventory as words
@@ -101,6 +102,24 @@ class TestPresented:
         first, *others = shown(inventory.presented(store, Inventory(todo, BEGUN), room=ROOM))
         assert first == (("2", None, 16) if more else ("2", DENSE_LISTED_ITEMS_MAX, 0))
         assert others == [(part, 0, 0) for part in todo[1:]]
+
+    @pytest.mark.parametrize("more", [0, 1])
+    @pytest.mark.parametrize(
+        ("room", "listed"),
+        [
+            (30 * words.ENTRY_BYTES, 30),
+            (31 * words.ENTRY_BYTES - 1, 30),
+            (1, LISTED_ITEMS_MAX),
+            (DENSE_LISTED_ITEMS_MAX * words.ENTRY_BYTES, DENSE_LISTED_ITEMS_MAX),
+        ],
+    )
+    def test_q3_lists_no_more_than_an_answer_has_room_for(
+        self, store: ReplicaStore, room: int, listed: int, more: int
+    ) -> None:
+        hold(store, ids("2", listed + more))
+        todo = tuple(words.parts("")[2 : 2 + DENSE_PARTS_MIN])
+        first, *_ = shown(inventory.presented(store, Inventory(todo, BEGUN), room=room))
+        assert first == (("2", None, 16) if more else ("2", listed, 0))
 
     def test_q3_other_ranges_do_not_count_as_parts_of_one(self, store: ReplicaStore) -> None:
         hold(store, ids("2", LISTED_ITEMS_MAX + 1))
@@ -215,6 +234,18 @@ class TestAfter:
     def test_a_hostile_answer_cannot_divide_a_whole(self) -> None:
         with pytest.raises(ProtocolError, match="splits what was not presented"):
             inventory.after(Inventory(), [WHOLE], answer(split=["0"]))
+
+    @pytest.mark.parametrize("more", [0, 1])
+    def test_a_hostile_answer_cannot_make_more_and_more_to_do(self, more: int) -> None:
+        todo = tuple(f"{n:05x}" for n in range(TODO_RANGES_MAX))
+        asked = [Range(prefix=todo[0], fingerprints=bytes(96))]
+        split = [f"{todo[0]}{n}" for n in range(1 + more)]
+        if more:
+            with pytest.raises(ProtocolError, match=f"more than {TODO_RANGES_MAX} ranges"):
+                inventory.after(Inventory(todo, BEGUN), asked, answer(split=split))
+            return
+        known, _ = inventory.after(Inventory(todo, BEGUN), asked, answer(split=split))
+        assert len(known.todo) == TODO_RANGES_MAX
 
     def test_a_set_that_cannot_be_read_is_refused(self) -> None:
         broken = replace_fields(answer(), missing=b"\xff" * 9)

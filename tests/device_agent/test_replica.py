@@ -1,7 +1,10 @@
 """What a replica asks, and what an answer does to it: Q1, Q2, A1 to A5."""
 
+from collections.abc import Callable
+
 import pytest
 
+from device_agent import replica as replica_module
 from device_agent.replica import (
     AnswerFate,
     Event,
@@ -239,6 +242,48 @@ class TestAnswer:
         rest = [remainder("a", b"abc", 1)]
         device.sync(lambda it: delta(it, head=6, remainders=rest))
         assert not device.replica.needs_sync()
+
+    def test_a5_what_is_withheld_is_left_alone(self, device: Device) -> None:
+        device.filled()
+        for n, item_id in ((6, "a"), (7, "b")):
+            device.replica.on_push(push(n, put(item_id, b"abc", held=1)))
+        rest = [remainder("b", b"abc", 1)]
+        device.sync(
+            lambda it: delta(it, head=7, remainders=rest, withheld=["a", "never there", "b"])
+        )
+        assert not device.replica.needs_sync()
+        assert device.ask().wanted == ()
+        assert (device.item("a").whole, device.content("a")) == (False, b"a")
+        assert (device.item("b").whole, device.content("b")) == (True, b"abc")
+
+    @pytest.mark.parametrize(
+        "mended",
+        [
+            lambda it: it.on_push(push(7, put("a", b"abc", held=0, flags=("$seen",)))),
+            lambda it: it.on_push(push(7, put("a", b"other", held=1))),
+            lambda it: it.close_request(),
+        ],
+        ids=["a change", "another content", "a new connection"],
+    )
+    def test_a5_and_wanted_again_after(
+        self, device: Device, mended: Callable[[Replica], object]
+    ) -> None:
+        device.filled().replica.on_push(push(6, put("a", b"abc", held=1)))
+        device.sync(lambda it: delta(it, head=6, withheld=["a"]))
+        device.replica.on_push(push(6, put("a", b"abc", held=1)))  # nothing new
+        assert not device.replica.needs_sync()
+        mended(device.replica)
+        assert [it.id for it in device.ask().wanted] == ["a"]
+
+    def test_a5_no_more_are_left_alone_than_are_remembered(
+        self, device: Device, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(replica_module, "MISFITS_MAX", 1)
+        device.filled()
+        for n, item_id in ((6, "a"), (7, "b")):
+            device.replica.on_push(push(n, put(item_id, b"abc", held=1)))
+        device.sync(lambda it: delta(it, head=7, withheld=["a", "b"]))
+        assert [it.id for it in device.ask().wanted] == ["b"]
 
     def test_a5_a_set_that_begins_too_late_is_not_complete(self, device: Device) -> None:
         device.sync(lambda it: compared(it, head=5, missing=[FIRST]))

@@ -8,6 +8,7 @@ from device_agent.replica import (
     Happened,
     PushResult,
 )
+from sync_protocol.messages import Remainder
 from sync_protocol.token_set import TokenSet
 from tests.device_agent.builders import (
     LINEAGE,
@@ -163,15 +164,25 @@ class TestPush:
     def test_a_content_that_never_fits_is_not_fetched_for_ever(self, device: Device) -> None:
         wrong = put("a", b"right").model_copy(update={"content": b"wrong"})
         device.filled()
-        for n in (6, 7):
-            assert not device.replica.request(bytes(8), answer_bytes_max=4096).wanted or n == 7
-            device.replica.on_push(push(n, wrong))
+        device.replica.on_push(push(6, wrong))
+        assert [it.id for it in device.ask().wanted] == ["a"]
+        again = Remainder(id="a", digest=digest(b"right"), content=b"wrong")
+        device.sync(lambda it: delta(it, head=6, remainders=[again]))
         assert not device.replica.needs_sync()
-        assert not device.replica.request(bytes(8), answer_bytes_max=4096).wanted
+        assert device.ask().wanted == ()
         device.replica.close_request()  # a new connection: perhaps it was mended meanwhile
-        assert [it.id for it in device.replica.request(bytes(8), answer_bytes_max=4096).wanted] == [
-            "a"
-        ]
+        assert [it.id for it in device.ask().wanted] == ["a"]
+
+    def test_a_content_that_never_fits_is_fetched_again_after_a_change(
+        self, device: Device
+    ) -> None:
+        wrong = put("a", b"right").model_copy(update={"content": b"wrong"})
+        device.filled().replica.on_push(push(6, wrong))
+        again = Remainder(id="a", digest=digest(b"right"), content=b"wrong")
+        device.sync(lambda it: delta(it, head=6, remainders=[again]))
+        assert not device.replica.needs_sync()
+        device.replica.on_push(push(7, put("a", b"right", held=0, flags=("$seen",))))
+        assert [it.id for it in device.ask().wanted] == ["a"]
 
     def test_d6_empty_content_is_whole_at_once(self, device: Device) -> None:
         device.filled().replica.on_push(push(6, put("a", b"")))

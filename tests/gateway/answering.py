@@ -10,7 +10,7 @@ from unittest import mock
 
 from gateway.counters import Counters
 from gateway.device import Device
-from gateway.feed import PoisonError
+from gateway.feed import PoisonError, StorageError
 from gateway.feed_sqlite import SqliteSnapshot
 from gateway.inbox import Inbox, WaitingRequest, WaitingStatus
 from gateway.ledger import MemoryLedger
@@ -27,9 +27,10 @@ from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, put
 
 
 class BreakingStore(SqliteStore):
-    """A store that fails once when it is `broken`."""
+    """A store that fails once when it is `broken`, or its file is `damaged`."""
 
     broken = False
+    damaged = False
 
     @contextlib.contextmanager
     def snapshot(self, feed: str) -> Iterator[SqliteSnapshot]:
@@ -37,6 +38,9 @@ class BreakingStore(SqliteStore):
             self.broken = False
             raise sqlite3.OperationalError("disk I/O error in the secret part")
         with super().snapshot(feed) as snapshot:
+            if self.damaged:
+                self.damaged = False
+                raise sqlite3.DatabaseError("the secret part is malformed")
             yield snapshot
 
 
@@ -78,6 +82,8 @@ class Gateway:
     outbox: Outbox = field(default_factory=Outbox)
     counters: Counters = field(default_factory=Counters)
     suspects: Suspects = field(default_factory=Suspects)
+    now_s: float = 0.0
+    unreadable: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         with self.store.transaction() as transaction:
@@ -97,13 +103,20 @@ class Gateway:
             counters=self.counters,
             unix_time=lambda: 1234.5,
             on_poison=self.poisoned,
+            on_unreadable=self.cannot_read,
         )
 
-    def poisoned(self, feed: str, poison: PoisonError) -> None:
+    def poisoned(self, feed: str, poison: PoisonError) -> bool:
         """What the service does."""
-        if self.suspects.again(feed, poison):
-            assert feed == FEED
-            hold_back(self.store, poison.item_id, why=poison.why)
+        assert feed == FEED
+        if not self.suspects.again(feed, poison, now=self.now_s):
+            return False
+        hold_back(self.store, poison.item_id, why=poison.why)
+        return True
+
+    def cannot_read(self, error: StorageError) -> None:
+        """What the service does."""
+        self.unreadable.append(str(error))
 
     def take(self, *taken: tuple[str, bytes]) -> list[Answered]:
         """What messages lead to, each of them worked off before the next comes."""

@@ -10,6 +10,7 @@ from gateway.state_file import SqliteStore
 from tests.gateway.sample_feeds import FEED, NOW
 
 WHY = "breaks everything"
+_NEXT_PAGE_BYTES = 4
 
 
 def lose_content(path: Path, item_id: str) -> None:
@@ -25,6 +26,32 @@ def flip_byte(path: Path, item_id: str) -> None:
         " WHERE item = ?",
         item_id,
     )
+
+
+def cut_content(path: Path, item_id: str) -> None:
+    """Take the last byte off an item's content."""
+    _execute(
+        path,
+        "UPDATE content SET bytes = substr(bytes, 1, length(bytes) - 1) WHERE item = ?",
+        item_id,
+    )
+
+
+def break_page(path: Path, content: bytes) -> None:
+    """Flip one bit in the middle of a content of one byte, repeated, so that no end of it is found.
+
+    A large content is a chain of pages, and each begins with the number of the next (SQLite's
+    file format, section 1.7). Nobody may have the file open.
+    """
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    file = bytearray(path.read_bytes())
+    inside = content[: size - _NEXT_PAGE_BYTES]
+    pages = range(0, len(file), size)
+    chain = [at for at in pages if file[at + _NEXT_PAGE_BYTES : at + size] == inside]
+    file[chain[len(chain) // 2]] ^= 0x40
+    path.write_bytes(file)
 
 
 def _execute(path: Path, statement: str, item_id: str) -> None:

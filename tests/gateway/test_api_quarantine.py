@@ -55,8 +55,8 @@ class TestQuarantine:
         hold_back_in(served.service, feed, "b/ob")
         response = served.ask("POST", path, params={"id": "b/ob"})
         assert response.status_code == 200
-        assert response.json() == {"id": "b/ob", "status": "changed", "seq": 4, "error": None}
-        assert client.retry(feed, "ada").seq == 5
+        assert response.json() == {"id": "b/ob", "status": "changed", "seq": 6, "error": None}
+        assert client.retry(feed, "ada").seq == 7
         assert client.quarantine(feed) == ()
         again = served.ask("POST", path, params={"id": "b/ob"})
         assert refusal(again) == (400, "invalid")

@@ -12,7 +12,20 @@ from gateway.feed_memory import MemoryFeedStore
 from gateway.state_file import SqliteStore
 from sync_protocol import inventory
 from tests.gateway.damage import WHY, flip_byte, hold_back, lose_content, retry
-from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, changed, contents, head, purge, put
+from tests.gateway.sample_feeds import (
+    EPOCH,
+    FEED,
+    NOW,
+    change,
+    changed,
+    contents,
+    head,
+    open_epoch,
+    purge,
+    put,
+)
+
+EPOCH_2 = b"epoch--2"
 
 
 @contextlib.contextmanager
@@ -46,7 +59,20 @@ def test_what_is_held_back_is_no_change_of_the_feed(store: FeedStore) -> None:
         assert [row.id for row in snapshot.rows(1, 9)] == ["ada", "cyd"]
         assert [row.id for row in snapshot.rows(1, 9, newest_first=True)] == ["cyd", "ada"]
         assert [snapshot.newest_below(seq) for seq in (2, 3, 4)] == [1, 1, 3]
+
+
+def test_it_takes_a_seq_at_which_no_row_stands(store: FeedStore) -> None:
+    change(store, put("ada"), put("bob"))
+    hold_back(store, "ada")
+    with store.snapshot(FEED) as snapshot:
         assert snapshot.head == 3
+        assert [row.seq for row in snapshot.rows(1, 9)] == [2]
+        (held_back,) = snapshot.quarantined()
+        assert (held_back.seq, held_back.c) == (1, 1)
+    open_epoch(store, EPOCH_2)
+    assert changed(store, put("cyd")).seq == 4
+    with store.snapshot(FEED) as snapshot:
+        assert snapshot.newest_epoch().first == 4
 
 
 def test_what_is_held_back_is_an_item_all_the_same(store: FeedStore) -> None:
@@ -71,6 +97,7 @@ def test_only_the_change_that_broke_is_held_back(store: FeedStore) -> None:
     with store.transaction() as transaction:
         assert not transaction.quarantine(FEED, "ada", seq=1, why=WHY)
         assert not transaction.quarantine(FEED, "eve", seq=2, why=WHY)
+    assert head(store) == 2
     with store.snapshot(FEED) as snapshot:
         assert snapshot.quarantined() == []
         assert [row.id for row in snapshot.rows(1, 9)] == ["ada"]
@@ -80,7 +107,7 @@ def test_put_again_with_the_same_bytes_it_is_let_out(store: FeedStore) -> None:
     changed(store, put(folder="Work", flags=("x",)))
     hold_back(store)
     row = changed(store, put())
-    assert (row.seq, row.c, row.quarantined) == (2, 1, None)
+    assert (row.seq, row.c, row.quarantined) == (3, 1, None)
     assert (row.folder, row.flags) == ("Work", ("x",))
     with store.snapshot(FEED) as snapshot:
         assert snapshot.quarantined() == []
@@ -93,7 +120,7 @@ def test_put_again_with_other_bytes_it_is_let_out(store: FeedStore) -> None:
     changed(store, put())
     hold_back(store)
     row = changed(store, put(content=b"new"))
-    assert (row.seq, row.c, row.quarantined) == (2, 2, None)
+    assert (row.seq, row.c, row.quarantined) == (3, 3, None)
     with store.snapshot(FEED) as snapshot:
         assert contents(snapshot) == {"ada": b"new"}
 
@@ -102,7 +129,7 @@ def test_altered_it_is_held_back_as_before(store: FeedStore) -> None:
     changed(store, put())
     hold_back(store)
     row = changed(store, Alter("ada", flags=("$seen",)))
-    assert (row.seq, row.flags, row.quarantined) == (2, ("$seen",), WHY)
+    assert (row.seq, row.flags, row.quarantined) == (3, ("$seen",), WHY)
     with store.snapshot(FEED) as snapshot:
         assert list(snapshot.rows(1, 9)) == []
         assert snapshot.quarantined() == [row]
@@ -112,7 +139,7 @@ def test_deleted_it_is_let_out(store: FeedStore) -> None:
     changed(store, put())
     hold_back(store)
     row = changed(store, Delete("ada"))
-    assert (row.seq, row.deleted, row.quarantined) == (2, True, None)
+    assert (row.seq, row.deleted, row.quarantined) == (3, True, None)
     with store.snapshot(FEED) as snapshot:
         assert list(snapshot.rows(1, 9)) == [row]
         assert snapshot.quarantined() == []
@@ -126,14 +153,14 @@ def test_let_out_it_is_a_new_change_of_old_content(store: FeedStore) -> None:
     assert before is not None
     hold_back(store)
     row = retry(store, now=NOW + 5)
-    assert row == replace(before, seq=4, at=NOW + 5)
+    assert row == replace(before, seq=5, at=NOW + 5)
     assert (row.c, row.left) == (1, {"Work": Left(2, NOW)})
     with store.snapshot(FEED) as snapshot:
         assert snapshot.row("ada") == row
         assert [it.id for it in snapshot.rows(1, 9)] == ["bob", "ada"]
         assert snapshot.quarantined() == []
-        assert (snapshot.head, snapshot.item_count) == (4, 2)
-    assert changed(store, put("cyd")).seq == 5
+        assert (snapshot.head, snapshot.item_count) == (5, 2)
+    assert changed(store, put("cyd")).seq == 6
 
 
 @pytest.mark.parametrize("item_id", ["ada", "gone", "eve"])

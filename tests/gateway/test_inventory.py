@@ -354,6 +354,27 @@ def test_who_holds_what_is_held_back_has_fingerprints_that_fit() -> None:
         assert told(compared(store, presented)) == NOTHING
 
 
+@pytest.mark.parametrize(
+    ("ours", "held_back", "theirs", "expected"),
+    [
+        ([ANN, ART], ["ann"], [], ([2], [], [], [])),
+        ([ANN, ART], ["ann"], [ANN], ([2], [], [], [])),
+        ([ANN, ART], ["ann"], [ART], ([2], [], [], [])),
+        ([ANN, ART], ["ann"], [ANN, ART, AVA], ([2], [], [], [])),
+        ([ANN, ART, AVA], ["art"], [], ([1, 3], [], [], [])),
+        ([ANN, ART], ["ann", "art"], [], NOTHING),
+        ([ANN, ART], ["ann"], [ANN, ART], NOTHING),
+    ],
+)
+def test_of_equal_hashes_only_what_is_held_back_is_passed_over(
+    ours: list[Mutation], held_back: list[str], theirs: list[Mutation], expected: Told
+) -> None:
+    store = colliding(*ours)
+    for item_id in held_back:
+        hold_back(store, item_id)
+    assert told(compared(store, listed(colliding(*theirs)))) == expected
+
+
 # The rest of the answer
 
 

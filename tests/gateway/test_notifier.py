@@ -191,9 +191,10 @@ def test_what_is_held_back_is_pushed_to_nobody_and_presupposed_by_nobody() -> No
     store = memory_feed(put("ada"), put("bob"), put("cyd"))
     hold_back(store, "bob")
     assert [(it.item_id, it.n, it.prev, it.asof) for it in read_all(store, 0)] == [
-        ("ada", 1, None, 3),
-        ("cyd", 3, 1, 3),
+        ("ada", 1, None, 4),
+        ("cyd", 3, 1, 4),
     ]
+    assert read_all(store, 3) == [], "that it is held back is no change"
 
 
 def test_let_out_it_is_pushed_as_a_change_of_old_content() -> None:
@@ -202,7 +203,7 @@ def test_let_out_it_is_pushed_as_a_change_of_old_content() -> None:
     retry(store)
     (got,) = read_all(store, 2)
     assert got.put is not None
-    assert (got.n, got.c, got.put.content) == (3, None, None)
+    assert (got.n, got.prev, got.c, got.put.content) == (4, 2, None, None)
     assert got.put.digest == digest_of([b"one"])
 
 
@@ -239,7 +240,7 @@ def test_a_reminder_is_not_of_what_is_held_back() -> None:
     hold_back(store, "bob")
     got = remind(store)
     assert got is not None
-    assert (got.item_id, got.n, got.asof) == ("ada", 1, 2)
+    assert (got.item_id, got.n, got.asof) == ("ada", 1, 3)
 
 
 def test_there_is_no_reminder_of_nothing() -> None:

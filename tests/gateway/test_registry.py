@@ -115,6 +115,18 @@ def test_a_new_generation_of_who_is_not_at_hand() -> None:
     assert registry.take_unsaved() == {}
 
 
+def test_whose_id_two_agents_use() -> None:
+    registry = Registry()
+    for device in ("tablet", "phone"):
+        told = [registry.asked(device, "mail", view_id, now=1.0) for view_id in (1, 2, 1)]
+        assert told == [False, False, True]
+    registry.asked("watch", "mail", 1, now=1.0)
+    assert registry.two_agents(now=2.0) == ["phone", "tablet"]
+    assert [registry.are_two(it, now=2.0) for it in ("phone", "watch")] == [True, False]
+    registry.forget("phone")
+    assert registry.two_agents(now=2.0) == ["tablet"]
+
+
 def test_a_removed_device_is_forgotten() -> None:
     registry = Registry()
     online(registry, "phone", mail=OLD)

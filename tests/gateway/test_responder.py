@@ -26,7 +26,6 @@ from tests.gateway.asking import (
     lineage,
     void_of,
 )
-from tests.gateway.damage import hold_back
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, memory_feed, open_epoch, purge, put
 
 EPOCH_2 = b"epoch--2"
@@ -323,18 +322,11 @@ def test_a_remainder_begins_at_the_byte_held() -> None:
     ids=["old digest", "no such item", "deleted", "all held", "more than all held"],
 )
 def test_no_remainder_of_what_is_not_current(strange: Wanted) -> None:
-    store = memory_feed(put("ada", LARGE), put("gone", LARGE), Delete("gone"))
-    presented = collection((1, 3), asof=3)
-    delta = delta_of(ask(store, presented, wanted=[strange, wanted("ada", LARGE, 5)]))
-    assert [(it.id, it.offset) for it in delta.remainders] == [("ada", 5)]
-
-
-def test_f7_no_remainder_of_what_is_held_back() -> None:
-    store = memory_feed(put("ada", LARGE), put("bob", LARGE))
-    hold_back(store, "ada")
-    asked = [wanted("ada", LARGE, 5), wanted("bob", LARGE, 5)]
-    delta = delta_of(ask(store, collection((1, 2), asof=2), wanted=asked))
-    assert [it.id for it in delta.remainders] == ["bob"]
+    store = memory_feed(put("ada", LARGE), put("gone", LARGE), Delete("gone"), put("bob", LARGE))
+    presented = collection((1, 4), asof=4)
+    delta = delta_of(ask(store, presented, wanted=[strange, wanted("bob", LARGE, 5)]))
+    assert [(it.id, it.offset) for it in delta.remainders] == [("bob", 5)]
+    assert delta.withheld == ()
 
 
 def test_remainders_share_what_room_there_is() -> None:

@@ -153,18 +153,29 @@ def _one_old_content() -> FeedStore:
 
 
 def test_one_too_many_wanted_is_refused() -> None:
-    request = Request(
-        v=1, id=REQUEST_ID, base=0, view_id=1, collection=collection(), wanted=(_wanted(0),) * 64
-    )
+    wanted = tuple(_wanted(number) for number in range(limits.REQUEST_WANTED_MAX))
+    request = Request(v=1, id=REQUEST_ID, base=0, view_id=1, collection=collection(), wanted=wanted)
     encoded = wire.encode(request, Format.JSON)
     assert messages.decode_request(encoded) == request
-    part = wire.encode(_wanted(0), Format.JSON)
+    first, one_more = (wire.encode(it, Format.JSON) for it in (wanted[0], _wanted(64)))
     with pytest.raises(ProtocolError, match="wanted"):
-        messages.decode_request(encoded.replace(part, part + b"," + part, 1))
+        messages.decode_request(encoded.replace(first, first + b"," + one_more, 1))
 
 
-def _wanted(offset: int) -> Wanted:
-    return Wanted(id="item-0", digest=bytes(DIGEST_BYTES), offset=offset)
+def test_what_is_wanted_again_and_again_is_refused() -> None:
+    # Each of them would cost the gateway the reading of a whole content.
+    request = Request(
+        v=1, id=REQUEST_ID, base=0, view_id=1, collection=collection(), wanted=(_wanted(0),)
+    )
+    encoded = wire.encode(request, Format.JSON)
+    part = wire.encode(_wanted(0), Format.JSON)
+    repeated = b",".join([part] * limits.REQUEST_WANTED_MAX)
+    with pytest.raises(ProtocolError, match="a content is wanted once"):
+        messages.decode_request(encoded.replace(part, repeated, 1))
+
+
+def _wanted(number: int) -> Wanted:
+    return Wanted(id=f"item-{number}", digest=bytes(DIGEST_BYTES))
 
 
 # Hostile requests
@@ -249,7 +260,8 @@ def _requests(draw: st.DrawFn) -> Request:
     view_id = draw(st.sampled_from((0, 1, 2**32 - 1)))
     names = st.sampled_from(("large", "gone", "moved", "item-1", "item-3", "x", "\U0001f600"))
     digests = st.sampled_from((digest_of([bytes(100_000)]), digest_of([b"x" * 50]), bytes(16)))
-    wanted = st.builds(Wanted, id=names, digest=digests, offset=_naturals)
+    each = st.builds(Wanted, id=names, digest=digests, offset=_naturals)
+    wanted = st.lists(each, max_size=limits.REQUEST_WANTED_MAX, unique_by=lambda it: it.id)
     presented = None if base is None else draw(st.none() | _collections(base, view_id))
     ranges = st.lists(_ranges(), min_size=1, max_size=20).map(_apart)
     return Request(
@@ -259,7 +271,7 @@ def _requests(draw: st.DrawFn) -> Request:
         view_id=view_id,
         answer_bytes_max=draw(_naturals),
         collection=presented,
-        wanted=tuple(draw(st.lists(wanted, max_size=limits.REQUEST_WANTED_MAX))),
+        wanted=tuple(draw(wanted)),
         inventory=draw(ranges) if presented is None else (),
     )
 

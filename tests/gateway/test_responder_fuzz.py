@@ -82,7 +82,8 @@ def collections(draw: st.DrawFn) -> Request:
         asof=draw(st.sampled_from([0, -base, HEAD - base if base < INTEGER_MAX else 0])),
         p0=draw(st.sampled_from([None, 0, 2 - min(base, 9), INTEGER_MAX])),
     ).model_copy(update={"tokens": TokenSet.of_ranges(held).encode()})
-    wanted = draw(st.lists(st.sampled_from(["large", "item-9", "item-3", "nobody"]), max_size=4))
+    names = st.sampled_from(["large", "item-9", "item-3", "nobody"])
+    wanted = draw(st.lists(names, max_size=4, unique=True))
     digest = LARGE.wire_digest if LARGE is not None else b""
     return Request(
         v=1,

@@ -28,6 +28,7 @@ def test_a_view_id_that_comes_back_is_another_agents_and_told_once() -> None:
     assert asked(rivals, (1, 2, 1, 2, 1)) == [False, False, True, False, False]
     assert rivals.are_two("phone", now=NOW)
     assert not rivals.are_two("tablet", now=NOW)
+    assert rivals.devices(now=NOW) == ["phone"]
 
 
 def test_three_agents_are_seen_too() -> None:
@@ -42,6 +43,16 @@ def test_each_feed_has_view_ids_of_its_own_and_the_device_one_warning() -> None:
         for feed in ("mail", "work")
     ]
     assert told == [False, False, False, False, True, False]
+    assert rivals.devices(now=NOW) == ["phone"]
+
+
+def test_all_whose_id_two_agents_use_are_named() -> None:
+    rivals = Rivals()
+    for device in ("tablet", "one agent", "phone"):
+        for view_id in (1, 2, 3) if device == "one agent" else (1, 2, 1):
+            rivals.asked(device, "mail", view_id, now=NOW)
+    assert rivals.devices(now=NOW) == ["phone", "tablet"]
+    assert rivals.devices(now=NOW + RIVALS_S) == []
 
 
 def test_it_is_over_when_no_other_has_asked_for_long() -> None:

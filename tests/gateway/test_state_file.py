@@ -16,6 +16,7 @@ from gateway.device import Device, DeviceError, NoSuchDeviceError
 from gateway.feed import Delete, FeedError, NoSuchFeedError, StorageError, feed_items
 from gateway.feed_schema import STATE_VERSION
 from gateway.state_file import SqliteStore
+from tests.gateway.damage import break_page
 from tests.gateway.killed import kill_while_writing, write_items
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, changed, contents, head, put
 
@@ -299,6 +300,19 @@ def test_a_content_that_is_missing_stops_nothing(tmp_path: Path) -> None:
         db.execute("DELETE FROM content")
     with contextlib.closing(SqliteStore(path)) as store, store.snapshot(FEED) as snapshot:
         assert snapshot.content("a", offset=0, bytes_max=10) == b""
+
+
+def test_a_content_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
+    path, content = tmp_path / "gateway.sqlite3", b"A" * 40_000
+    with contextlib.closing(SqliteStore(path)) as store, store.transaction() as transaction:
+        transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
+        transaction.apply(FEED, put("a", content), now=NOW)
+        transaction.apply(FEED, put("b", b"bytes"), now=NOW)
+    break_page(path, content)
+    with contextlib.closing(SqliteStore(path)) as store, store.snapshot(FEED) as snapshot:
+        with pytest.raises(StorageError, match="a content cannot be read from the state file"):
+            snapshot.content("a", offset=0, bytes_max=len(content))
+        assert snapshot.content("b", offset=0, bytes_max=10) == b"bytes"
 
 
 def test_a_lone_journal_is_no_empty_start(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from gateway.state_file import SqliteStore
 from sync_protocol import tokens
 from sync_protocol.limits import INTEGER_MAX
 from tests.gateway.asking import GENERATION
-from tests.gateway.damage import flip_byte, lose_content
+from tests.gateway.damage import break_page, cut_content, flip_byte, lose_content
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, memory_feed, purge, put
 
 
@@ -121,8 +121,30 @@ def test_a_content_that_is_lost(path: Path, wanted: tuple[int, int]) -> None:
     lose_content(path, "ada")
     with pytest.raises(PoisonError, match="item 'ada' has lost its content") as caught:
         read(path, *wanted)
-    assert (caught.value.item_id, caught.value.seq) == ("ada", 1)
+    assert (caught.value.item_id, caught.value.seq, caught.value.lasting) == ("ada", 1, True)
     assert read(path, 5, 9) == b""  # nothing is asked of it
+
+
+@pytest.mark.parametrize("wanted", [(0, 9), (3, 9)])
+def test_a_content_of_another_length(path: Path, wanted: tuple[int, int]) -> None:
+    cut_content(path, "ada")
+    with pytest.raises(PoisonError, match="item 'ada' has a content of another length") as caught:
+        read(path, *wanted)
+    assert caught.value.lasting
+
+
+def test_a_content_that_cannot_be_read_may_be_readable_the_next_time(tmp_path: Path) -> None:
+    path, large = tmp_path / "gateway.sqlite3", b"A" * 40_000
+    with contextlib.closing(SqliteStore(path)) as store:
+        with store.transaction() as transaction:
+            transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
+        change(store, put("ada", large))
+    break_page(path, large)
+    with pytest.raises(PoisonError, match="item 'ada' has a content that cannot be") as caught:
+        read(path, 0, 40_000)
+    assert (caught.value.item_id, caught.value.seq, caught.value.lasting) == ("ada", 1, False)
+    assert "restore a backup" in str(caught.value)
+    assert read(path, 0, 100) == large[:100]
 
 
 @pytest.mark.parametrize("wanted", [(0, 5), (0, 99), (4, 1), (1, 99)])
@@ -130,7 +152,7 @@ def test_a_content_that_is_damaged_is_told_at_its_end(path: Path, wanted: tuple[
     flip_byte(path, "ada")
     with pytest.raises(PoisonError, match="item 'ada' has a damaged content") as caught:
         read(path, *wanted)
-    assert (caught.value.item_id, caught.value.seq) == ("ada", 1)
+    assert (caught.value.item_id, caught.value.seq, caught.value.lasting) == ("ada", 1, True)
     assert read(path, 0, 4) == b"byte"
 
 

@@ -100,10 +100,10 @@ BREAKS: Final = (
         (
             _REPLICA,
             (
-                "            if not delta.more:\n"
+                "                self._times_anew = 0\n"
                 "                self._store.forget_removed(delta.head)\n"
             ),
-            "",
+            "                self._times_anew = 0\n",
         ),
     ),
     broken(
@@ -111,8 +111,8 @@ BREAKS: Final = (
         "a collection that is void is kept",
         (
             _REPLICA,
-            "            self._begin_anew()\n            return AnswerResult(AnswerFate.VOID",
-            "            return AnswerResult(AnswerFate.VOID",
+            "            self._begin_anew()\n            return self._anew(AnswerFate.VOID)",
+            "            return self._anew(AnswerFate.VOID)",
         ),
     ),
     broken(
@@ -266,5 +266,35 @@ BREAKS: Final = (
             "result.fate is not AnswerFate.TAKEN or self.replica.needs_sync()",
             "self.replica.needs_sync()",
         ),
+    ),
+    broken(
+        "A5",
+        "a sync begins anew at once, time after time",
+        (_REPLICA, "progress=self._times_anew <= TIMES_ANEW_MAX", "progress=True"),
+    ),
+    broken(
+        "A5",
+        "a sync that begins anew is always backed off from",
+        (_REPLICA, "progress=self._times_anew <= TIMES_ANEW_MAX", "progress=False"),
+    ),
+    broken(
+        "A5",
+        "it counts how often syncs began anew, complete ones between them or not",
+        (_REPLICA, "                self._times_anew = 0\n", ""),
+    ),
+    broken(
+        "A5",
+        "a content that is withheld is wanted again at once",
+        (_REPLICA, "                self._leave_alone(item_id)\n", "                pass\n"),
+    ),
+    broken(
+        "A5",
+        "a content that is withheld is not wanted after a change of its item",
+        (_REPLICA, "        self._misfits.pop((put.id, put.digest), None)\n", ""),
+    ),
+    broken(
+        "A5",
+        "a content that is withheld is not wanted after a new connection",
+        (_REPLICA, "        self._misfits.clear()\n", ""),
     ),
 )

@@ -12,6 +12,8 @@ _QUARANTINE: Final = "gateway/quarantine.py"
 _RESPONDER: Final = "gateway/responder.py"
 _RESPONDING: Final = "gateway/responding.py"
 _INVENTORY: Final = "gateway/inventory.py"
+_MEMORY: Final = "gateway/feed_memory.py"
+_VIEW: Final = "gateway/view.py"
 
 BREAKS: Final = (
     broken(
@@ -172,28 +174,28 @@ BREAKS: Final = (
         "an inventory tells of what is quarantined",
         (
             _INVENTORY,
-            "if any(entry.quarantined is not None for entry in ours):",
-            "if not ours:",
+            "healthy = [entry for entry in ours if entry.quarantined is None]",
+            "healthy = list(ours)",
         ),
     ),
     broken(
         "F7",
         "bytes of what is quarantined are sent if they are wanted",
-        (_RESPONDER, "if row.quarantined is not None:", "if row.seq < 0:"),
+        (_RESPONDER, "if row is not None and row.quarantined is not None:", "if row is False:"),
     ),
     broken(
         "F7",
         "a request that an item breaks is refused with another reason",
-        (_RESPONDING, '    "poison", "an item cannot', '    "internal", "an item cannot'),
+        (_RESPONDING, 'ProtocolError("poison", ', 'ProtocolError("internal", '),
     ),
     broken(
         "F7",
-        "an item is quarantined the first time that it breaks something",
+        "a content that cannot be read is quarantined the first time",
         (_QUARANTINE, "if tries >= TRIES_MAX:", "if tries >= 1:"),
     ),
     broken(
         "F7",
-        "no item is ever quarantined",
+        "a content that cannot be read is never quarantined",
         (_QUARANTINE, "if tries >= TRIES_MAX:", "if tries < 0:"),
     ),
     broken(
@@ -225,5 +227,52 @@ BREAKS: Final = (
             "deleted=True, left=left, at=now, quarantined=None)",
             "deleted=True, left=left, at=now)",
         ),
+    ),
+    broken(
+        "F7",
+        "tries that are not apart count",
+        (_QUARANTINE, "if now - at >= TRIES_APART_S:", "if now >= at:"),
+    ),
+    broken(
+        "F7",
+        "a content that is damaged is tried again before it is quarantined",
+        (_QUARANTINE, "if poison.lasting:", "if poison.seq < 0:"),
+    ),
+    broken(
+        "F7",
+        "a content that cannot be read is quarantined as one that is damaged",
+        (
+            _VIEW,
+            "raise PoisonError(row.id, row.seq, why, lasting=False)",
+            "raise PoisonError(row.id, row.seq, why)",
+        ),
+    ),
+    broken(
+        "F7",
+        "to quarantine takes no seq, in SQLite",
+        (
+            _SQLITE,
+            'self._db.execute("UPDATE feed SET head = ? WHERE id = ?", (head + 1, number))',
+            'self._db.execute("UPDATE feed SET head = ? WHERE id = ?", (head, number))',
+        ),
+    ),
+    broken(
+        "F7",
+        "to quarantine takes no seq, in memory",
+        (
+            _MEMORY,
+            "        state.head += 1\n        state.rows[item_id] = replace(",
+            "        state.rows[item_id] = replace(",
+        ),
+    ),
+    broken(
+        "F7",
+        "an answer that a damaged item spoils is refused",
+        (_RESPONDING, "if not self._on_poison(feed, poison):", "if self._on_poison(feed, poison):"),
+    ),
+    broken(
+        "F7",
+        "healthy items of the id hash of a quarantined one are not told of",
+        (_INVENTORY, "            self._lack(healthy, found)\n", ""),
     ),
 )

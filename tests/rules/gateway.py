@@ -232,6 +232,21 @@ BREAKS: Final = (
         ),
     ),
     broken(
+        "G4",
+        "a wanted content of a quarantined item is passed over without a word",
+        (_RESPONDER, "                    self._withheld.append(row.id)\n", ""),
+    ),
+    broken(
+        "G4",
+        "what is withheld takes no room of the answer",
+        (_RESPONDER, "                    self._bytes_left -= cost\n", ""),
+    ),
+    broken(
+        "G4",
+        "what is withheld is named though there is no room for it",
+        (_RESPONDER, "if cost <= self._bytes_left:", "if cost:"),
+    ),
+    broken(
         "G5",
         "p0 becomes P though changes are pending",
         (_RESPONDER, "if pending is None:  # its holes", "if pending or True:  # its holes"),
@@ -265,8 +280,8 @@ BREAKS: Final = (
         "an item that is not listed is passed over",
         (
             _INVENTORY,
-            "        for entry in ours:\n            found.missing",
-            "        for entry in ours if theirs else ():\n            found.missing",
+            "        self._lack(ours, found)",
+            "        self._lack(ours if theirs else (), found)",
         ),
     ),
     broken(

@@ -78,6 +78,15 @@ BREAKS: Final = (
         ),
     ),
     broken(
+        "M6",
+        "a content may be wanted twice",
+        (
+            _MESSAGES,
+            "if len({wanted.id for wanted in self.wanted}) < len(self.wanted):",
+            "if False:",
+        ),
+    ),
+    broken(
         "M7",
         "content has another key",
         (

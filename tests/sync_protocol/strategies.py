@@ -111,7 +111,7 @@ _asking = {
     "id": request_ids,
     "view_id": words,
     "answer_bytes_max": naturals,
-    "wanted": st.lists(wanted, max_size=3).map(tuple),
+    "wanted": st.lists(wanted, max_size=3, unique_by=lambda it: it.id).map(tuple),
 }
 requests = st.builds(Request, base=naturals, collection=collections, **_asking) | st.builds(
     Request, base=st.none() | naturals, inventory=inventories, **_asking
@@ -128,6 +128,7 @@ deltas = st.builds(
     changes=st.lists(changes, max_size=3).map(tuple),
     remainders=st.lists(remainders, max_size=2).map(tuple),
     more=st.booleans(),
+    withheld=st.lists(item_ids, max_size=3).map(tuple),
 )
 id_hashes = st.binary(min_size=6, max_size=6)
 comparisons = st.builds(

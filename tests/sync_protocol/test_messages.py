@@ -99,7 +99,7 @@ def test_w4_what_is_absent_has_the_default_of_the_page() -> None:
     assert (WANTED.offset, REMAINDER.offset) == (0, 0)
     assert (REQUEST.answer_bytes_max, REQUEST.wanted, REQUEST.inventory) == (262_144, (), ())
     assert (DELTA.p0, DELTA.tokens, DELTA.changes, DELTA.remainders) == (None, b"", (), ())
-    assert not DELTA.more
+    assert (DELTA.more, DELTA.withheld) == (False, ())
     assert (NOTHING.prefix, COMPARED.missing, COMPARED.puts, COMPARED.drops) == ("", b"", (), b"")
 
 
@@ -164,7 +164,14 @@ WRONG: dict[Message, dict[int, list[object]]] = {
         4: [-1, None, 1e9],
         5: [{}, [], 1, {1: 1}],
         7: [[keyed(NOTHING)]],  # beside a collection
-        6: [[keyed(WANTED)] * (limits.REQUEST_WANTED_MAX + 1), {}, [1], [None], None],
+        6: [
+            [keyed(WANTED) | {1: f"{n}"} for n in range(limits.REQUEST_WANTED_MAX + 1)],
+            [keyed(WANTED), keyed(WANTED) | {2: b"\1" * 16, 3: 1}],  # one item twice
+            {},
+            [1],
+            [None],
+            None,
+        ],
     },
     NOTHING: {
         1: ["g", "A", "0" * 13, "0x", " ", 1, b"0", None],
@@ -213,6 +220,7 @@ WRONG: dict[Message, dict[int, list[object]]] = {
         7: [[keyed(REMOVE)] * (limits.ANSWER_CHANGES_MAX + 1), keyed(REMOVE)],
         8: [[keyed(REMAINDER)] * (limits.ANSWER_REMAINDERS_MAX + 1), [[]]],
         9: [1, 0, "true", None],
+        10: [["a"] * (limits.REQUEST_WANTED_MAX + 1), "a", [""], [b"a"], [1], None],
     },
     REFUSED: {
         1: ["x" * (limits.REASON_CHARS_MAX + 1), None],
@@ -290,6 +298,8 @@ def test_our_own_code_cannot_make_a_wrong_one() -> None:
         Request(v=1, id=REQUEST_ID, view_id=1, collection=COLLECTION, inventory=(NOTHING,))
     with pytest.raises(ValidationError, match="needs the base"):
         Request(v=1, id=REQUEST_ID, view_id=1, collection=COLLECTION)
+    with pytest.raises(ValidationError, match="wanted once"):
+        Request(v=1, id=REQUEST_ID, view_id=1, inventory=(NOTHING,), wanted=(WANTED, WANTED))
 
 
 class TestVersions:
