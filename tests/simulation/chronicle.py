@@ -84,7 +84,7 @@ class Chronicle:
 
     @property
     def head(self) -> int:
-        """The newest seq."""
+        """The newest seq that is taken."""
         return len(self._history)
 
     @property
@@ -103,6 +103,11 @@ class Chronicle:
             (it.seq for it in self.newest.values() if it.seq < seq and it.item_id not in held_back),
             default=0,
         )
+
+    def is_live(self, item_id: str) -> bool:
+        """Whether the feed has the item."""
+        newest = self.newest.get(item_id)
+        return newest is not None and newest.facts is not None
 
     def earlier(self, item_id: str) -> list[bytes]:
         """Contents that the item had."""
@@ -147,6 +152,11 @@ class Chronicle:
             earlier = self._earlier.setdefault(row.id, [])
             earlier.append(content)
             del earlier[:-EARLIER_CONTENTS_MAX]
+
+    def quarantine(self, item_id: str) -> None:
+        """An item is held back from now on. That takes a seq, and is no change of it (F7)."""
+        self._history.append(self.newest[item_id])
+        self.quarantined.add(item_id)
 
     def past(self) -> Past:
         """The chronicle as it is now."""

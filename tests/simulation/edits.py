@@ -24,9 +24,10 @@ _BYTES: Final = Random(0).randbytes(2 * CONTENT_BYTES_MAX)
 class Edits:
     """Draws changes that suit the feed as it is."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, *, slow: bool) -> None:
         self._random = random
-        count = random.choice((1, *[8] * 4, *[ITEMS_MAX] * 4, SMALL_ITEMS_MAX))
+        many = [SMALL_ITEMS_MAX] * (9 if slow else 1)
+        count = random.choice((1, *[8] * 4, *[ITEMS_MAX] * 4, *many))
         self._sizes = _SIZES["small" if count > ITEMS_MAX else random.choice(list(_SIZES))]
         self._ids = [f"item-{number}" for number in range(count)]
         self._drawn = 0
@@ -34,9 +35,9 @@ class Edits:
     def _pick(self, count: int) -> int:
         return int(self._random.random() * count)
 
-    def draw(self, chronicle: Chronicle) -> Mutation:
-        """One change."""
-        item_id = self._ids[self._pick(len(self._ids))]
+    def draw(self, chronicle: Chronicle, item_id: str | None = None) -> Mutation:
+        """One change, of that item if one is named."""
+        item_id = self._ids[self._pick(len(self._ids))] if item_id is None else item_id
         version = chronicle.newest.get(item_id)
         chance = self._random.random()
         if version is None or version.facts is None:

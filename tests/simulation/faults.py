@@ -5,15 +5,22 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Final
 
-from tests.simulation.device_side import SimDevice, dying
+from device_agent.store import Inventory
+from gateway.feed import Delete
+from tests.simulation.device_side import SimDevice, SimReplica, dying
 from tests.simulation.gateway_side import SimGateway
 from tests.simulation.link import Ask, Flying, Link, Push, Reply
 
+_DIFFERENT: Final = 4
 _RETENTIONS_S: Final = (0, 5, 60, 1_000)
 
 
 class Faults:
-    """All faults by their names in the weather. Each says whether it could happen."""
+    """All faults by their names in the weather. Each says whether it could happen.
+
+    Attributes:
+        happened: how many there were.
+    """
 
     def __init__(
         self,
@@ -33,6 +40,7 @@ class Faults:
         self._deliver = deliver
         self._clock = clock
         self._counts = counts
+        self.happened = 0
         self._feeds = list(gateway.chronicles)
         self._faults: Mapping[str, Callable[[SimDevice], bool]] = {
             "cut": self._cut,
@@ -53,11 +61,14 @@ class Faults:
             "markers purged": self._purged,
             "feed backed up": self._backed_up,
             "feed restored": self._restored,
+            "feed set back": self._set_back,
+            "inventory disturbed": self._inventory_disturbed,
             "transaction undone": self._undone,
         }
 
     def happen(self, kind: str, device: SimDevice) -> bool:
         """Let one happen, to that device if it is about one; False if it could not."""
+        self.happened += 1
         return self._faults[kind](device)
 
     def _cut(self, device: SimDevice) -> bool:
@@ -162,8 +173,66 @@ class Faults:
         return True
 
     def _restored(self, _: SimDevice) -> bool:
-        self._gateway.restore()
+        self._gateway.restore(newest=self._random.random() < 0.5)
         return True
+
+    def _set_back(self, _: SimDevice) -> bool:
+        """A little is changed, and some of it undone while devices hear of it."""
+        feed = self._random.choice(self._feeds)
+        item_id = self._item(feed)
+        for each in (item_id, None)[: self._random.randrange(3)]:
+            self._gateway.edit(feed, each)
+        self._gateway.back_up()
+        for each in (item_id, None)[: self._random.choice((1, 1, 2))]:
+            self._gateway.edit(feed, each)
+        self._gateway.notify(feed)
+        self._gateway.restore(newest=True)
+        return True
+
+    def _inventory_disturbed(self, _: SimDevice) -> bool:
+        """What an inventory is about changes while it is under way, or is undone at its end."""
+        for device in self._devices:
+            for replica in device.replicas:
+                state = replica.sync.replica.state
+                if isinstance(state.known, Inventory):
+                    return self._changed_meanwhile(replica.feed, state.known)
+                if state.known.asof == state.floor and state.more:
+                    return self._changed_at_its_end(replica)
+        return False
+
+    def _changed_at_its_end(self, replica: SimReplica) -> bool:
+        """What was pushed meanwhile comes now, or never was."""
+        flying = self._link.flying
+        late = [it for it in flying if isinstance(it, Push) and it.replica is replica]
+        if late and self._random.random() < 0.5:
+            flying.remove(late[0])
+            self._deliver(late[0])
+        else:
+            self._gateway.restore(newest=True)
+        return True
+
+    def _changed_meanwhile(self, feed: str, inventory: Inventory) -> bool:
+        item_id = self._item(feed)
+        if inventory.begun is None:  # so that there is more to tell apart
+            for _ in range(_DIFFERENT):
+                self._gateway.edit(feed)
+            self._gateway.back_up()
+        elif self._random.random() < 0.3:
+            self._gateway.back_up()
+            self._gateway.edit(feed, item_id)
+        else:
+            self._gateway.edit(feed, item_id)
+            self._gateway.notify(feed)
+            if self._gateway.chronicles[feed].is_live(item_id):
+                self._gateway.apply(feed, Delete(item_id))
+                self._gateway.notify(feed)
+            if self._random.random() < 0.5:
+                self._gateway.purge(feed, retention_s=-1)
+        return True
+
+    def _item(self, feed: str) -> str:
+        """Some item that the feed has or had; one that it may have if there are none."""
+        return self._random.choice([*self._gateway.chronicles[feed].newest] or ["item-0"])
 
     def _undone(self, _: SimDevice) -> bool:
         self._gateway.undone_edits(self._random.choice(self._feeds))

@@ -1,6 +1,7 @@
 """The gateway: the real rules over stores in memory, and what an operator may do to it."""
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ BOUNDS: Final = AnswerLimits(portion_bytes=8, inline_bytes_max=2_000)
 PUSHED_CONTENT_BYTES_MAX: Final = 100
 BACKUPS_MAX: Final = 4
 _START: Final = 1_000_000
+# The same few ids, time and again.
+_hashed: Final = functools.cache(lambda item_id: inventory.id_hash(item_id).hex())
 
 
 class CopiedFeeds(MemoryFeedStore):
@@ -62,6 +65,7 @@ class SimGateway:
         devices: Sequence[SimDevice],
         feeds: Sequence[str],
         encoded: bool,
+        slow: bool,
         counts: Counter[str],
     ) -> None:
         self.random = random
@@ -72,7 +76,7 @@ class SimGateway:
         self.now = _START
         self.restores = 0
         self.feeds = CopiedFeeds()
-        self.edits = {feed: Edits(random) for feed in feeds}
+        self.edits = {feed: Edits(random, slow=slow) for feed in feeds}
         self.chronicles = {feed: Chronicle(feed) for feed in feeds}
         self.replicas = {
             (device.name, replica.feed): replica
@@ -91,9 +95,9 @@ class SimGateway:
 
     # Changes
 
-    def edit(self, feed: str) -> bool:
+    def edit(self, feed: str, item_id: str | None = None) -> bool:
         """One change that chance draws; False if it changed nothing."""
-        return self.apply(feed, self.edits[feed].draw(self.chronicles[feed]))
+        return self.apply(feed, self.edits[feed].draw(self.chronicles[feed], item_id))
 
     def apply(self, feed: str, mutation: Mutation) -> bool:
         """One change; False if it changed nothing."""
@@ -223,13 +227,23 @@ class SimGateway:
         if (found := answer.inventory) is not None:
             versions = [chronicle.newest[put.id] for put in found.puts]
             compared = self._compared(ask, request, found)
-        replica.witness.answering(ask.asked, answer, versions, self.counts)
+        generation = self.generations[replica.device.name]
+        replica.witness.answering(ask.asked, answer, versions, generation, self.counts)
         message: Answer | bytes = answer
         if self.encoded:
             message = wire.encode(answer, replica.device.form)
             if len(message) > ask.asked.answer_bytes_max:
                 raise Broken(f"an answer of {len(message)} B for {replica.witness.name}")
-        return Reply(replica, message, versions, compared, chronicle.effective(), self.restores)
+        return Reply(
+            replica,
+            message,
+            versions,
+            compared,
+            live=chronicle.effective(),
+            held_back=frozenset(chronicle.quarantined),
+            generation=generation,
+            restores=self.restores,
+        )
 
     def _compared(self, ask: Ask, request: Request, found: Compared) -> list[Version]:
         """What the answer to an inventory is about, as it was when the first answer fixed H."""
@@ -241,7 +255,7 @@ class SimGateway:
             version
             for version in self.chronicles[ask.replica.feed].newest.values()
             if version.seq <= upto
-            and (hashed := inventory.id_hash(version.item_id).hex()).startswith(asked)
+            and (hashed := _hashed(version.item_id)).startswith(asked)
             and not hashed.startswith(found.split)
         ]
 
@@ -337,12 +351,13 @@ class SimGateway:
     def quarantine(self, feed: str) -> bool:
         """Hold an item back."""
         chronicle = self.chronicles[feed]
-        live = [it for it in chronicle.newest.values() if it.facts is not None]
+        live = [it for it in chronicle.effective().values() if it.facts is not None]
         if not live:
             return False
-        version = live[self.random.randrange(len(live))]
+        newest = max(live, key=lambda it: it.seq)
+        version = self.random.choice((newest, live[self.random.randrange(len(live))]))
         self.feeds.quarantine(feed, version.item_id, seq=version.seq, why="tried")
-        chronicle.quarantined.add(version.item_id)
+        chronicle.quarantine(version.item_id)
         return True
 
     def end_quarantine(self, feed: str) -> bool:
@@ -365,9 +380,9 @@ class SimGateway:
         if len(self.backups) > BACKUPS_MAX:
             del self.backups[self.random.randrange(BACKUPS_MAX)]
 
-    def restore(self) -> None:
+    def restore(self, *, newest: bool = False) -> None:
         """Set all feeds back to a backup: what was changed since is lost to them."""
-        backup = self.random.choice(self.backups)
+        backup = self.backups[-1] if newest else self.random.choice(self.backups)
         self.restores += 1
         self.feeds = backup.feeds.copy()
         self.generations = dict(backup.generations)

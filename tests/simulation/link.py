@@ -52,6 +52,8 @@ class Reply:
         versions: what its changes, or puts, are, in their order.
         compared: what an inventory compared, and the feed's versions of it.
         live: what was in the feed when it was made, deletes included, and not quarantined.
+        held_back: the items that were quarantined then.
+        generation: of the device's enrolment then.
         restores: as in a push.
     """
 
@@ -60,6 +62,8 @@ class Reply:
     versions: list[Version]
     compared: list[Version]
     live: Mapping[str, Version]
+    held_back: frozenset[str]
+    generation: bytes
     restores: int
     kind = "answer"
 
@@ -96,16 +100,19 @@ class Link:
             self.lost(self.flying.pop(0).kind)
 
     def take(self) -> tuple[Flying, str]:
-        """The next message, and what becomes of it: "", "lost" or "doubled"."""
+        """The next message, and what becomes of it: "", "late", "lost" or "doubled"."""
         chance = self.random.random
         index = 0
         if self.weather.straight < 1 and chance() >= self.weather.straight:
             index = int(chance() * len(self.flying))
+        flying = self.flying[index]
+        if isinstance(flying, Push) and self.weather.late and chance() < self.weather.late:
+            return flying, "late"
         fate = chance()
         if fate < self.weather.loss:
             return self.flying.pop(index), "lost"
         if fate > 1 - self.weather.double:
-            return self.flying[index], "doubled"
+            return flying, "doubled"
         return self.flying.pop(index), ""
 
     def take_first(self) -> Flying:

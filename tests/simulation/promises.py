@@ -18,10 +18,15 @@ An item goes from one version to a newer one only, and a deleted one stays delet
 a restored backup undid may be followed by an older one, but only in a message that was made after
 the restore. Whenever an answer leaves nothing pending, the replica is its feed as it was when that
 answer was made, but for newer pushes.
+
+An item that is held back (F7) stays on a device that has it, whatever inventory is taken. Tokens
+end with an enrolment: a collection that was given under another one is void. And a replica does
+not ask without end: it asks so often at once, one answer after the other, as it takes to get all
+there is, and hardly ever after one that brought nothing; else something must have happened.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -31,6 +36,16 @@ from sync_protocol import limits, tokens
 from sync_protocol.messages import Answer, Notification, Put, Remainder, Request
 from sync_protocol.token_set import TokenSet
 from tests.simulation.chronicle import Broken, Version
+from tests.simulation.edits import CONTENT_BYTES_MAX, ITEMS_MAX
+
+# The least that an answer of 4 KiB has room for beside its own head and that of one remainder.
+_ANSWER_CONTENT_BYTES_MIN: Final = 2_500
+# An answer that leaves something pending brings a whole change or that many bytes of one, whatever
+# else: so a replica is complete after as many requests as all items have such parts, and a few to
+# find out that its tokens mean nothing, and to be told so once more by another epoch.
+REQUESTS_MAX: Final = ITEMS_MAX * -(-CONTENT_BYTES_MAX // _ANSWER_CONTENT_BYTES_MIN) + 10
+# An answer that brings nothing may still say that something is missing, but not the next one, too.
+REQUESTS_IN_VAIN_MAX: Final = 1
 
 _STORED: Final = frozenset({PushResult.STORED, PushResult.GAP})
 
@@ -55,10 +70,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a device held when it made a request."""
+    """What a device held when it made a request.
+
+    Attributes:
+        generation: of the enrolment under which the collection that it presents was given; None
+            if it presents none.
+    """
 
     answer_bytes_max: int
     held: Mapping[str, Held]
+    generation: bytes | None
 
 
 class Witness:
@@ -69,6 +90,10 @@ class Witness:
         self.feed = feed
         self.held: dict[str, Held] = {}
         self.newest_pushed = 0
+        self._generation: bytes | None = None
+        self._asked_in_a_row = 0
+        self._asked_in_vain = 0
+        self._happened: object = None
 
     # On the gateway's side, before anything can get lost
 
@@ -84,9 +109,12 @@ class Witness:
         asked: Asked,
         answer: Answer,
         versions: Sequence[Version],
+        generation: bytes,
         counts: Counter[str],
     ) -> None:
         """An answer is about to leave."""
+        if asked.generation not in {None, generation} and answer.void is None:
+            raise Broken(f"{self.name}: tokens of another enrolment count")
         if answer.inventory is not None:
             self._check_puts(asked, answer.inventory.puts, versions)
         if answer.delta is None:
@@ -135,7 +163,19 @@ class Witness:
         """A request is made."""
         if len(request.wanted) > limits.REQUEST_WANTED_MAX:
             raise Broken(f"{self.name} wants {len(request.wanted)} contents at once")
-        return Asked(request.answer_bytes_max, dict(self.held))
+        generation = None if request.collection is None else self._generation
+        return Asked(request.answer_bytes_max, dict(self.held), generation)
+
+    def asks_again(self, answer: Answer, *, at_once: bool, happened: object) -> None:
+        """An answer came; `happened` is another value once something else happened."""
+        is_next = at_once and happened == self._happened
+        self._asked_in_a_row = self._asked_in_a_row + 1 if is_next else 0
+        self._happened = happened
+        delta = answer.delta
+        in_vain = is_next and delta is not None and not (delta.changes or delta.remainders)
+        self._asked_in_vain = self._asked_in_vain + 1 if in_vain else 0
+        if self._asked_in_a_row > REQUESTS_MAX or self._asked_in_vain > REQUESTS_IN_VAIN_MAX:
+            raise Broken(f"{self.name} asks without end")
 
     def pushed(
         self,
@@ -147,6 +187,7 @@ class Witness:
         restores: int,
     ) -> None:
         """A push was handled."""
+        self._happened = None
         self.newest_pushed = max(self.newest_pushed, version.number)
         if result in _STORED:
             self._took(store, version, restores, push.put)
@@ -178,9 +219,12 @@ class Witness:
         versions: Sequence[Version],
         compared: Sequence[Version],
         live: Mapping[str, Version],
+        held_back: Collection[str],
+        generation: bytes,
         restores: int,
     ) -> None:
         """An answer was taken."""
+        self._generation = generation
         if answer.delta is not None:
             for change, version in zip(answer.delta.changes, versions, strict=True):
                 self._took(store, version, restores, change.put)
@@ -193,10 +237,12 @@ class Witness:
                 self._took(store, version, restores, None, is_tallied=version in compared)
             for version in compared:
                 self._was_found(version)
-            for happened in result.happened:
-                if happened.event is Event.REMOVED:
-                    newest = live.get(happened.item_id)
-                    self._gone(store, happened.item_id, newest, is_tallied=newest in compared)
+            removed = {it.item_id for it in result.happened if it.event is Event.REMOVED}
+            if not removed.isdisjoint(held_back):
+                raise Broken(f"{self.name} dropped of what is held back {sorted(removed)}")
+            for item_id in removed:
+                newest = live.get(item_id)
+                self._gone(store, item_id, newest, is_tallied=newest in compared)
 
     def lost_all(self) -> None:
         """The device's data is gone."""

@@ -1,5 +1,6 @@
 """What the simulator notices when a rule of the protocol is broken.
 
+test_broken_in_slow_feeds.py has what only does harm while little is changed.
 To break a rule is the one reason for which a test here replaces parts of the code.
 """
 
@@ -16,7 +17,8 @@ from device_agent.store import ReplicaState
 from device_agent.store_memory import MemoryReplicaStore
 from gateway import answer_size, notifier, responder, view
 from gateway import inventory as gateway_inventory
-from gateway.feed import FeedSnapshot
+from gateway.feed import Entry, FeedSnapshot
+from gateway.feed_memory import MemorySnapshot
 from gateway.notifier import Notice, Push, Target
 from sync_protocol import tokens
 from sync_protocol.messages import Notification, Put
@@ -33,7 +35,8 @@ EVENTS: Final = 2_000
 Patch = pytest.MonkeyPatch
 
 
-def _on_push(patch: Patch, broken: Callable[[Replica, Notification], Notification]) -> None:
+def on_push(patch: Patch, broken: Callable[[Replica, Notification], Notification]) -> None:
+    """Devices take something else than the pushes that come."""
     right = Replica.on_push
     patch.setattr(Replica, "on_push", lambda self, push: right(self, broken(self, push)))
 
@@ -62,7 +65,7 @@ def p2_content_that_was_pushed_before(patch: Patch) -> None:
 
 
 def p2_c_is_not_told(patch: Patch) -> None:
-    _on_push(patch, lambda _, push: push.model_copy(update={"c": None}))
+    on_push(patch, lambda _, push: push.model_copy(update={"c": None}))
 
 
 def p3_prev_is_n_minus_1(patch: Patch) -> None:
@@ -103,12 +106,21 @@ def p4_lineage_without_the_epoch(patch: Patch) -> None:
     patch.setattr(view, "lineage", lineage)
 
 
+def p4_lineage_without_the_generation(patch: Patch) -> None:
+    right = view.lineage
+
+    def lineage(epoch: bytes, *, base: int, view_id: int, generation: bytes) -> int:
+        return right(epoch, base=base, view_id=view_id, generation=bytes(len(generation)))
+
+    patch.setattr(view, "lineage", lineage)
+
+
 def d3_prev_does_not_count(patch: Patch) -> None:
-    _on_push(patch, lambda _, push: push.model_copy(update={"prev": None}))
+    on_push(patch, lambda _, push: push.model_copy(update={"prev": None}))
 
 
 def d4_interval_is_not_added(patch: Patch) -> None:
-    _on_push(patch, lambda _, push: push.model_copy(update={"prev": push.n - 1}))
+    on_push(patch, lambda _, push: push.model_copy(update={"prev": push.n - 1}))
 
 
 def d5_older_changes_are_applied(patch: Patch) -> None:
@@ -307,38 +319,49 @@ def g6_nothing_is_dropped(patch: Patch) -> None:
     patch.setattr(gateway_inventory._Comparison, "_listed", listed)  # noqa: SLF001
 
 
+def g6_what_is_held_back_is_dropped(patch: Patch) -> None:
+    right = MemorySnapshot.entries
+
+    def entries(self: MemorySnapshot, first: bytes, last: bytes) -> Iterator[Entry]:
+        return (entry for entry in right(self, first, last) if entry.quarantined is None)
+
+    patch.setattr(MemorySnapshot, "entries", entries)
+
+
 # Some take rare coincidences to do harm: for them, where a seed is that brings those about.
 NOTICED: Final[Mapping[Callable[[Patch], None], int]] = {
     p2_content_that_was_pushed_before: 0,
-    p2_c_is_not_told: 17,
+    p2_c_is_not_told: 20,
     p3_prev_is_n_minus_1: 0,
-    p3_purges_do_not_count: 6,
-    p4_lineage_without_the_epoch: 5,
+    p3_purges_do_not_count: 13,
+    p4_lineage_without_the_epoch: 2,
+    p4_lineage_without_the_generation: 0,
     d3_prev_does_not_count: 0,
     d4_interval_is_not_added: 0,
     d5_older_changes_are_applied: 0,
-    d5_removes_are_not_remembered: 13,
+    d5_removes_are_not_remembered: 10,
     d6_bytes_held_go_with_each_change: 0,
     d6_a_part_is_whole: 0,
-    a1_any_answer_is_taken: 0,
-    a2_removes_are_forgotten_while_more_is_pending: 13,
-    a3_tokens_of_items_stay: 21,
-    a3_a_void_changes_nothing: 5,
+    a1_any_answer_is_taken: 10,
+    a2_removes_are_forgotten_while_more_is_pending: 10,
+    a3_tokens_of_items_stay: 0,
+    a3_a_void_changes_nothing: 0,
     a4_what_is_missing_counts_as_held: 0,
-    a4_ranges_not_answered_count_as_equal: 47,
-    a4_drops_are_ignored: 15,
-    g1_no_void_for_an_unknown_epoch: 5,
-    g1_no_void_for_a_restored_feed: 33,
-    g1_no_void_for_purged_markers: 52,
+    a4_ranges_not_answered_count_as_equal: 3,
+    a4_drops_are_ignored: 0,
+    g1_no_void_for_an_unknown_epoch: 0,
+    g1_no_void_for_a_restored_feed: 0,
+    g1_no_void_for_purged_markers: 8,
     g3_content_though_c_is_presented: 0,
     g3_all_changes_again: 0,
     g3_what_is_pending_counts_as_held: 0,
     g3_c_of_what_was_sent_is_not_held: 0,
-    g3_a_page_larger_than_asked: 18,
+    g3_a_page_larger_than_asked: 6,
     g4_remainders_from_the_beginning: 0,
-    g6_content_that_is_held_is_missing: 15,
+    g6_content_that_is_held_is_missing: 0,
     g6_an_inventory_moves_content: 0,
-    g6_nothing_is_dropped: 15,
+    g6_nothing_is_dropped: 0,
+    g6_what_is_held_back_is_dropped: 0,
 }
 
 
@@ -349,10 +372,11 @@ def test_a_broken_rule_is_noticed(
     broken: Callable[[Patch], None], first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken(monkeypatch)
-    assert any(_breaks(seed) for seed in range(first, first + SEEDS_TO_NOTICE))
+    assert any(breaks(seed) for seed in range(first, first + SEEDS_TO_NOTICE))
 
 
-def _breaks(seed: int) -> bool:
+def breaks(seed: int) -> bool:
+    """Whether a run notices it."""
     try:
         run(seed, events=EVENTS)
     except Broken:

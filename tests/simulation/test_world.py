@@ -11,8 +11,8 @@ from tests.simulation.weather import FAULTS
 from tests.simulation.world import World, run
 
 FRESH_RUNS: Final = 20
-# Seeds of which each once found something, or that reach what few do.
-SEEDS: Final = (6, 14, 20, 88, 108, 113, 1199)
+# Seeds that reach what few do: each found a rule that was broken, and was found by few others.
+SEEDS: Final = (13, 20, 32, 80, 89, 97, 117)
 
 
 def test_fresh_seeds_break_no_promise() -> None:
@@ -37,7 +37,7 @@ def total() -> Counter[str]:
 def test_all_that_can_happen_happens(total: Counter[str]) -> None:
     assert not [name for name in FAULTS if not total[name]]
     rare = (
-        *("push lost", "push doubled", "push reordered", "push to nobody"),
+        *("push lost", "push doubled", "push reordered", "push late", "push to nobody"),
         *("request lost", "request doubled", "request timed out"),
         *("answer lost", "answer doubled", "answer to nobody", "hail", "hail lost"),
         *("push gap", "push held-already", "push old", "push stored", "push strange"),

@@ -1,6 +1,6 @@
 """How bad the world of a run is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -28,14 +28,30 @@ FAULTS: Final[Mapping[str, float]] = {
     "markers purged": 1,
     "feed backed up": 1,
     "feed restored": 0.5,
+    "feed set back": 1,
+    "inventory disturbed": 4,
     "transaction undone": 0.5,
 }
+# What does harm together. Many runs of a slow feed have only these, so that nothing mends it.
+TOGETHER: Final[Sequence[Mapping[str, float]]] = (
+    {
+        "item quarantined": 1,
+        "quarantine ended": 0.3,
+        "feed backed up": 1,
+        "feed restored": 1,
+        "collection lost": 1,
+    },
+    {"feed set back": 1, "item quarantined": 1},
+    {"inventory disturbed": 3, "collection lost": 1},
+)
 # A run that has one of these has what mends it.
 _MENDED_BY: Final = {
     "cut": "device online",
     "device offline": "device online",
     "feed restored": "feed backed up",
 }
+# Little is changed in a slow feed, and much happens between two changes.
+_SLOW_SHARE: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,9 @@ class Weather:
         forms: what devices speak.
         encoded: whether messages travel as bytes.
         kinds: the faults there are, and how often each is one of them.
+        late: the chance of a push to wait when its turn comes.
+        slow: whether little is changed. Then feeds begin with items, and more often with so many
+            that an inventory of them takes several requests.
     """
 
     loss: float
@@ -62,26 +81,34 @@ class Weather:
     forms: tuple[Format, ...]
     encoded: bool
     kinds: Mapping[str, float]
+    late: float = 0.0
+    slow: bool = False
 
 
 def draw(random: Random) -> Weather:
     """The weather of a run."""
     pick = random.choice
-    edits = pick((0.5, 2.0, 8.0, 30.0))
+    slow = random.random() < _SLOW_SHARE
+    edits = pick((0.02, 0.05, 0.1) if slow else (0.5, 2.0, 8.0, 30.0))
     kinds = {name: often for name, often in FAULTS.items() if random.random() < 0.5}
     for cause, mended_by in _MENDED_BY.items():
         if cause in kinds:
             kinds[mended_by] = FAULTS[mended_by]
-    faults = pick((0.0, 0.005, 0.05, 0.3)) if kinds else 0.0
+    if slow:
+        kinds = dict(pick((kinds, *TOGETHER)))
+    timers = pick((0.1, 0.3, 1.0)) if slow else edits * pick((0.02, 0.05, 0.2))
+    faults = pick((0.1, 0.3, 1.0)) if slow else edits * pick((0.0, 0.005, 0.05, 0.3))
     return Weather(
         loss=pick((0.0, 0.0, 0.02, 0.1, 0.5, 0.9)),
         double=pick((0.0, 0.0, 0.1, 0.3)),
         straight=pick((0.0, 0.5, 1.0)),
         edits=edits,
-        timers=edits * pick((0.02, 0.05, 0.2)),
-        faults=edits * faults,
+        timers=timers,
+        faults=faults if kinds else 0.0,
         prompt=pick((0.1, 0.7, 1.0)),
         forms=pick(((Format.CBOR,), (Format.JSON,), tuple(Format))),
         encoded=random.random() < 0.1,
         kinds=kinds,
+        late=pick((0.0, 0.9)) if slow else 0.0,
+        slow=slow,
     )

@@ -12,23 +12,15 @@ from sync_protocol.limits import ANSWER_BYTES_MIN
 from sync_protocol.messages import Answer, Notification, Request
 from tests.simulation.chronicle import Broken
 from tests.simulation.device_side import NEVER, SimDevice, SimReplica
-from tests.simulation.edits import CONTENT_BYTES_MAX, ITEMS_MAX
 from tests.simulation.faults import Faults
 from tests.simulation.gateway_side import SimGateway
 from tests.simulation.link import MESSAGES_MAX, Ask, Flying, Hail, Link, Push, Reply
+from tests.simulation.promises import REQUESTS_MAX
 from tests.simulation.weather import Weather, draw
 
 EVENTS_DEFAULT: Final = 5_000
 EVENTS: Final = "events"
 MOST_ROUNDS: Final = "rounds to settle, most"
-
-# The least that an answer of 4 KiB has room for beside its own head and that of one remainder.
-_ANSWER_CONTENT_BYTES_MIN: Final = 2_500
-# When all is quiet, each round is one request of every replica that lacks something, and its
-# answer. An answer that leaves something pending brings a whole change or that many bytes of one,
-# whatever else: so a replica is complete after as many rounds as all items have such parts, and a
-# few to find out that its tokens mean nothing, and to be told so once more by another epoch.
-ROUNDS_MAX: Final = ITEMS_MAX * -(-CONTENT_BYTES_MAX // _ANSWER_CONTENT_BYTES_MIN) + 10
 
 
 class Stage:
@@ -55,6 +47,7 @@ class Stage:
             devices=self.devices,
             feeds=self.feeds,
             encoded=weather.encoded,
+            slow=weather.slow,
             counts=self.counts,
         )
         self.clock = 0.0
@@ -150,6 +143,13 @@ class Stage:
         result, _ = replica.sync.on_answer(self.clock, message)
         replica.set_timer()
         self.counts[f"answer {result.fate}"] += 1
+        if result.fate is not AnswerFate.NOT_AWAITED:
+            last_number = self.gateway.chronicles[replica.feed].last_number
+            replica.witness.asks_again(
+                message,
+                at_once=replica.timer <= self.clock,
+                happened=(last_number, self.faults.happened),
+            )
         if result.fate is AnswerFate.TAKEN:
             if base not in {None, replica.sync.replica.state.base}:
                 raise Broken(f"{replica.witness.name}: its base is no longer {base}")
@@ -160,6 +160,8 @@ class Stage:
                 versions=reply.versions,
                 compared=reply.compared,
                 live=reply.live,
+                held_back=reply.held_back,
+                generation=reply.generation,
                 restores=reply.restores,
             )
 
@@ -171,8 +173,11 @@ class Stage:
 
     # Quiet
 
-    def settle(self, *, rounds_max: int = ROUNDS_MAX) -> int:
-        """Everything on its way arrives, and all sync until nothing is missing; rounds it took."""
+    def settle(self, *, rounds_max: int = REQUESTS_MAX) -> int:
+        """Everything on its way arrives, and all sync until nothing is missing; rounds it took.
+
+        Each round is one request of every replica that lacks something, and its answer.
+        """
         for feed in self.feeds:
             self.gateway.end_quarantine(feed)
             self.gateway.notify(feed)
@@ -249,7 +254,7 @@ class World(Stage):
         self._others = weather.edits + weather.timers + weather.faults
         self._kinds = list(weather.kinds)
         self._often = list(weather.kinds.values())
-        for _ in range(random.choice((0, 5, 60, 250))):
+        for _ in range(random.choice((60, 250) if weather.slow else (0, 5, 60, 250))):
             self.gateway.edit(random.choice(feeds))
         self.begin()
 
@@ -283,8 +288,8 @@ class World(Stage):
         flying, fate = self.link.take()
         if fate:
             self.counts[f"{flying.kind} {fate}"] += 1
-        if fate == "lost":
-            return True
+        if fate in {"lost", "late"}:
+            return fate == "lost"
         return self.deliver(flying)
 
     def _edit(self) -> bool:
