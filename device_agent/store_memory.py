@@ -69,7 +69,8 @@ class MemoryReplicaStore:
 
     def forget_tokens(self) -> None:
         """See `ReplicaStore`."""
-        self._items = {item.id: replace(item, n=None) for item in self._items.values()}
+        for item in [item for item in self._items.values() if item.n is not None]:
+            self._items[item.id] = replace(item, n=None)
 
     def entries(self, first: bytes, last: bytes) -> Sequence[tuple[bytes, bytes]]:
         """See `ReplicaStore`."""
