@@ -127,6 +127,11 @@ class FeedSync:
                 again = result.fate is not AnswerFate.TAKEN or self.replica.needs_sync()
                 asked_again = self._schedule.asked_again
                 self._schedule = self._schedule.answered(
-                    now, self._chance(), self._waits, again=again, progress=result.progress
+                    now,
+                    self._chance(),
+                    self._waits,
+                    again=again,
+                    progress=result.progress,
+                    goes_round=self.replica.goes_round,
                 )
                 return result, None if again or asked_again else SyncDone(self.feed)

@@ -27,10 +27,11 @@ from sync_protocol.token_set import TokenSet
 # How many ranges a set may have when no sync is under way: more, and the device syncs anyway.
 HELD_RANGES_MAX: Final = 4096
 
-
 # How many contents that do not fit their digest are remembered, so as not to fetch them in a loop.
 MISFITS_MAX: Final = 1_000
 FETCHES_MAX: Final = 2
+# More than a replica holds in part, unless something is very wrong.
+WITHHELD_MAX: Final = 100_000
 # So often in a row a sync may begin anew at once; then the device waits between the attempts.
 TIMES_ANEW_MAX: Final = 3
 
@@ -100,6 +101,8 @@ class Replica:
         self._stored_since_request = False
         # How often a content did not fit its digest: twice, and this connection leaves it alone.
         self._misfits: Counter[tuple[str, bytes]] = Counter()
+        # What the gateway does not have either (G4).
+        self._withheld: set[tuple[str, bytes]] = set()
         state = store.state()
         if state is None:
             state = ReplicaState(view_id=make_view_id())
@@ -111,6 +114,11 @@ class Replica:
     def state(self) -> ReplicaState:
         """The state as it is stored."""
         return self._state
+
+    @property
+    def goes_round(self) -> bool:
+        """Whether syncs begin anew time after time: their progress leads nowhere."""
+        return self._times_anew > TIMES_ANEW_MAX
 
     def needs_sync(self) -> bool:
         """Whether something is known to be missing (D3, A5)."""
@@ -124,8 +132,13 @@ class Replica:
         return not (unbroken or nothing_yet) or bool(self._wanted(1))
 
     def _wanted(self, limit: int) -> Sequence[HeldItem]:
-        found = self._store.wanted(limit + len(self._misfits))
-        fit = [it for it in found if self._misfits[it.id, it.digest] < FETCHES_MAX]
+        found = self._store.wanted(limit + len(self._misfits) + len(self._withheld))
+        fit = [
+            it
+            for it in found
+            if self._misfits[it.id, it.digest] < FETCHES_MAX
+            and (it.id, it.digest) not in self._withheld
+        ]
         return fit[:limit]
 
     # Push
@@ -199,6 +212,7 @@ class Replica:
         """Nobody waits for the outstanding request any more (Q1)."""
         self._outstanding = None
         self._misfits.clear()
+        self._withheld.clear()
 
     # Answer
 
@@ -249,7 +263,7 @@ class Replica:
                 grown |= appended
                 happened += completed
             for item_id in delta.withheld:
-                self._leave_alone(item_id)
+                grown |= self._leave_alone(item_id, delta.head)
             if not delta.more:
                 self._times_anew = 0
                 self._store.forget_removed(delta.head)
@@ -325,6 +339,7 @@ class Replica:
         """Make an item what `put` says, without a byte that is held going (D6)."""
         same = old is not None and old.digest == put.digest and old.size == put.size
         self._misfits.pop((put.id, put.digest), None)
+        self._withheld.discard((put.id, put.digest))
         item = HeldItem(
             id=put.id,
             n=n,
@@ -347,11 +362,19 @@ class Replica:
         self._store.set_item(item)
         return [Happened(Event.CHANGED, put.id, n)]
 
-    def _leave_alone(self, item_id: str) -> None:
-        """A content cannot be had now: until a change of it or the next connect, do not ask."""
+    def _leave_alone(self, item_id: str, head: int) -> bool:
+        """A content cannot be had: do not ask for it; whether that is news.
+
+        A change that came since the answer was made, at `head`, may have mended it.
+        """
         item = self._store.item(item_id)
-        if item is not None and len(self._misfits) < MISFITS_MAX:
-            self._misfits[item.id, item.digest] = FETCHES_MAX
+        if item is None or (item.n is not None and item.n > head):
+            return False
+        content = (item.id, item.digest)
+        if content in self._withheld or len(self._withheld) >= WITHHELD_MAX:
+            return False
+        self._withheld.add(content)
+        return True
 
     def _append(self, remainder: Remainder) -> tuple[bool, list[Happened]]:
         """Add a remainder if it begins where the bytes held end (A2); whether more is held now."""

@@ -76,15 +76,25 @@ class Schedule:
         return Schedule(due=now + waits.period_s * _jitter(chance))
 
     def answered(
-        self, now: float, chance: float, waits: Waits, *, again: bool, progress: bool
+        self,
+        now: float,
+        chance: float,
+        waits: Waits,
+        *,
+        again: bool,
+        progress: bool,
+        goes_round: bool = False,
     ) -> "Schedule":
-        """An answer came; `again`: more is missing; `progress`: it helped."""
+        """An answer came; `again`: more is missing; `progress`: it helped.
+
+        Where it all `goes_round`, progress does not end the backoff.
+        """
         if not again:
             if self.asked_again:
                 return Schedule(due=self.due)
             return self.idle(now, chance, waits)
         if progress:
-            return Schedule(due=now)
+            return Schedule(due=now, attempts=self.attempts if goes_round else 0)
         return self.failed(now, chance, waits)
 
     def failed(self, now: float, chance: float, waits: Waits) -> "Schedule":

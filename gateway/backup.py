@@ -117,12 +117,12 @@ def restore(directory: Path, state_file: Path, ledger_dir: Path, *, unix_time: f
         kept = _keep(state_file, unix_time)
         for old in (*_journals(state_file), _beside(state_file, _INDEX)):
             old.unlink(missing_ok=True)
-        # Before the new state: the old one does as well without it.
-        if ledger_dir.exists():
-            shutil.rmtree(ledger_dir)
         # No journal of the old state may be found again beside the new one.
         _sync(state_file.parent)
         part.replace(state_file)
+        # After the new state: where there was none, it is what forbids an empty start.
+        if ledger_dir.exists():
+            shutil.rmtree(ledger_dir)
         _sync(state_file.parent)
     return Restored(contents, kept, kept is not None and _is_backup(kept, state_file))
 

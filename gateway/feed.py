@@ -347,7 +347,7 @@ class FeedTransaction(Protocol):
         """
 
     def quarantine(self, feed: str, item_id: str, *, seq: int, why: str) -> bool:
-        """Hold an item back from devices (F7); False if its newest change is another by now.
+        """Hold an item back from devices (F7); False if it is, or its newest change is another.
 
         It takes the next seq, at which no row stands: else a backup from before, restored at the
         same head, would bring the item back to devices that have passed it.

@@ -206,7 +206,7 @@ class MemoryFeedStore:
         """See `FeedTransaction`."""
         state = self._feed(feed)
         row = state.rows.get(item_id)
-        if row is None or row.seq != seq:
+        if row is None or row.seq != seq or row.quarantined is not None:
             return False
         state.head += 1
         state.rows[item_id] = replace(row, quarantined=why)

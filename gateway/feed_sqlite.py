@@ -189,7 +189,8 @@ class SqliteTransaction:
         """See `FeedTransaction`."""
         number, head = self._feed(feed)
         changed = self._db.execute(
-            "UPDATE item SET quarantined = ? WHERE feed = ? AND id = ? AND seq = ?",
+            "UPDATE item SET quarantined = ?"
+            " WHERE feed = ? AND id = ? AND seq = ? AND quarantined IS NULL",
             (why, number, item_id, seq),
         )
         if not changed.rowcount:

@@ -25,7 +25,7 @@ from sync_protocol.wire import Format
 _LOG: Final = logging.getLogger(__name__)
 
 # So many damaged items are found and held back by one request; the next one finds more.
-POISON_ITEMS_MAX: Final = 100
+POISON_ITEMS_MAX: Final = 30
 # A device whose answer was spoiled by an item that cannot be read just now asks again so soon.
 POISON_RETRY_S: Final = 5
 _UNREADABLE: Final = ProtocolError("poison", "an item of this feed cannot be read at the gateway")

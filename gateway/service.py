@@ -32,7 +32,7 @@ from gateway.ledger_tinydb import TinyDbLedger
 from gateway.mqtt import BrokerLink
 from gateway.notifying import Notifying
 from gateway.outbound import Outbound
-from gateway.quarantine import Suspects
+from gateway.quarantine import FORGOTTEN_S, Suspects
 from gateway.registry import Registry
 from gateway.responder import AnswerLimits
 from gateway.responding import Responding
@@ -47,6 +47,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 STORE_FILE: Final = "gateway.sqlite3"
 LEDGER_DIR: Final = "ledger"
+# What could not be read lately, and is told as a problem.
+UNREAD_MAX: Final = 20
 
 T = TypeVar("T")
 
@@ -110,7 +112,8 @@ class Service:
         self._notifying: Notifying | None = None
         self._responding: Responding | None = None
         self._storage_problem: str | None = None
-        self._reading_problem: str | None = None
+        # What could not be read, and when: for an hour, or until it is held back.
+        self._unread: dict[str, tuple[str, float]] = {}
         self._suspects = Suspects()
         self._suspecting = threading.Lock()
         self._backing_up = threading.Lock()
@@ -260,17 +263,28 @@ class Service:
             return snapshot.quarantined()
 
     def retry(self, feed: str, item_id: str) -> Row:
-        """Let an item out of quarantine; it goes back in if it still breaks. FeedError."""
+        """Let an item out of quarantine. FeedError if it is not in it, or not sound yet."""
+        with self._store.snapshot(feed) as snapshot:
+            row = snapshot.row(item_id)
+            if row is not None and row.quarantined is not None:
+                # Else devices would let go of what they have of it, and get nothing for it.
+                try:
+                    view.content(snapshot, row, offset=0, bytes_max=row.size)
+                    view.put_of(row, None)
+                except PoisonError as poison:
+                    raise FeedError(f"it stays in quarantine: {poison}") from poison
         now = int(self._unix_time())
         return self._write(lambda transaction: transaction.retry(feed, item_id, now=now))
 
     def _poisoned(self, feed: str, poison: PoisonError) -> bool:
-        """An item broke an answer or a push; whether it is held back now."""
+        """An item broke an answer or a push; whether to go on without it."""
         self.counters.count("times an item broke something")
+        text = f"feed {feed}: {poison}"
         with self._suspecting:
             if not self._suspects.again(feed, poison, now=time.monotonic()):
-                self._reading_problem = f"feed {feed}: {poison}"
+                self._note_unread(f"{feed}/{poison.item_id}", text)
                 return False
+            self._unread.pop(f"{feed}/{poison.item_id}", None)
         try:
             held_back = self._write(
                 lambda transaction: transaction.quarantine(
@@ -281,7 +295,6 @@ class Service:
             _LOG.exception("an item of feed %s could not be held back", feed)
             return False
         if held_back:
-            self._reading_problem = None
             self.counters.count("items quarantined")
             _LOG.error("feed %s: %s; it is held back: 'gateway quarantine list'", feed, poison)
         return True
@@ -290,7 +303,19 @@ class Service:
         """A request could not be answered because of what the disk said."""
         self.counters.count("errors in a handler")
         _LOG.error("a request could not be answered: %s", error)
-        self._reading_problem = str(error)
+        with self._suspecting:
+            self._note_unread("", str(error))
+
+    def _note_unread(self, what: str, text: str) -> None:
+        self._unread.pop(what, None)
+        self._unread[what] = (text, time.monotonic())
+        if len(self._unread) > UNREAD_MAX:
+            del self._unread[next(iter(self._unread))]
+
+    def _unread_now(self) -> Sequence[str]:
+        since = time.monotonic() - FORGOTTEN_S
+        with self._suspecting:
+            return [text for text, at in self._unread.values() if at >= since]
 
     # Devices
 
@@ -381,7 +406,9 @@ class Service:
         problems = []
         if not self.wait_connected(0):
             problems.append(self._broker_state())
-        problems += [it for it in (self._storage_problem, self._reading_problem) if it is not None]
+        if self._storage_problem is not None:
+            problems.append(self._storage_problem)
+        problems += self._unread_now()
         try:
             quarantined = self._store.quarantined_count()
         except StorageError as error:
@@ -442,10 +469,12 @@ class Service:
 def _refuse_to_forget(data_dir: Path) -> None:
     """An empty start where there was a state would have devices drop all they hold."""
     state, ledger = data_dir / STORE_FILE, data_dir / LEDGER_DIR
-    if not state.exists() and any(ledger.glob("*.json")):
+    is_gone = not state.exists() or not state.stat().st_size
+    if is_gone and any(ledger.glob("*.json")):
         raise FeedError(
-            f"{state} is gone, and {ledger.name}/ tells of devices that synced with it: put it"
-            f" back, or a backup ('gateway restore DIR'), or move {ledger.name}/ away to begin anew"
+            f"{state} is gone or empty, and {ledger.name}/ tells of devices that synced with it:"
+            f" put it back, or a backup ('gateway restore DIR'), or move {ledger.name}/ away to"
+            " begin anew"
         )
 
 

@@ -1,11 +1,16 @@
 """``gateway quarantine``: the items that are held back from devices."""
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from gateway.api_errors import ApiError
 from gateway.cli import common
 from gateway.cli.common import AsJson, DataDir, FeedArgument
+
+# Imported where it is used: `--help` must not wait for it.
+if TYPE_CHECKING:
+    from gateway.client import GatewayClient
 
 app: Final = typer.Typer(
     help="List the items that are held back from devices because they break something, and try"
@@ -62,20 +67,35 @@ def retry(
 ) -> None:
     """Send an item to devices again as it is.
 
-    For when the cause is gone: a disk that failed, say, and is well again. An item that still
-    breaks something is held back again.
+    For when the cause is gone: a disk that failed, say, and is well again. An item that is still
+    damaged stays where it is: put it again.
     """
     if (item_id is None) is not all_:
         raise typer.BadParameter("name the item by its ID, or say --all, and not both")
     with common.client(data) as client:
         if item_id is not None:
-            item_ids = [item_id]
-        else:
-            item_ids = [item.id for item in client.quarantine(feed)]
-        for each in item_ids:
-            client.retry(feed, each)
-    items = common.count_text(len(item_ids), "item")
+            client.retry(feed, item_id)
+            typer.echo(f"1 item of {feed} may go to devices again.")
+            return
+        item_ids = [item.id for item in client.quarantine(feed)]
+        stay = [error for each in item_ids if (error := _let_out(client, feed, each))]
+    for why in stay:
+        typer.echo(f"warning: {why}", err=True)
+    items = common.count_text(len(item_ids) - len(stay), "item")
     typer.echo(f"{items} of {feed} may go to devices again." if item_ids else _nothing(feed))
+    if stay:
+        raise typer.Exit(common.EXIT_FAILED)
+
+
+def _let_out(client: "GatewayClient", feed: str, item_id: str) -> str | None:
+    """Why an item stays in quarantine, if it does; the others go on."""
+    try:
+        client.retry(feed, item_id)
+    except ApiError as error:
+        if error.reason != "invalid":
+            raise
+        return str(error)
+    return None
 
 
 def _nothing(feed: str | None) -> str:

@@ -278,12 +278,26 @@ class TestAnswer:
     def test_a5_no_more_are_left_alone_than_are_remembered(
         self, device: Device, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(replica_module, "MISFITS_MAX", 1)
+        monkeypatch.setattr(replica_module, "WITHHELD_MAX", 1)
         device.filled()
         for n, item_id in ((6, "a"), (7, "b")):
             device.replica.on_push(push(n, put(item_id, b"abc", held=1)))
         device.sync(lambda it: delta(it, head=7, withheld=["a", "b"]))
         assert [it.id for it in device.ask().wanted] == ["b"]
+
+    def test_a5_a_change_that_overtook_the_answer_is_not_left_alone(self, device: Device) -> None:
+        device.filled()
+        device.replica.on_push(push(6, put("a", b"abc", held=1)))
+        request = device.ask()
+        device.replica.on_push(push(8, put("a", b"other", held=1)))
+        device.replica.on_answer(delta(request.id, head=7, withheld=["a"]))
+        assert [it.id for it in device.ask().wanted] == ["a"]
+
+    def test_a5_what_is_withheld_is_news_once(self, device: Device) -> None:
+        device.filled()
+        device.replica.on_push(push(6, put("a", b"abc", held=1)))
+        assert device.sync(lambda it: delta(it, head=6, withheld=["a"])).progress
+        assert not device.sync(lambda it: delta(it, head=6, withheld=["a"])).progress
 
     def test_a5_a_set_that_begins_too_late_is_not_complete(self, device: Device) -> None:
         device.sync(lambda it: compared(it, head=5, missing=[FIRST]))

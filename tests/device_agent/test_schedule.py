@@ -117,3 +117,10 @@ def test_who_asks_while_a_request_is_out_gets_another() -> None:
 
 def test_without_a_connection_nothing_is_due() -> None:
     assert failed_times(3, 1).disconnected().next_timer is None
+
+
+def test_progress_that_goes_round_does_not_end_the_backoff() -> None:
+    sent = failed_times(3, 1).sent(NOW, WAITS)
+    round_again = sent.answered(NOW, 0, WAITS, again=True, progress=True, goes_round=True)
+    assert round_again == Schedule(due=NOW, attempts=3)
+    assert round_again.sent(NOW, WAITS).failed(NOW, 1, WAITS).due == NOW + 8

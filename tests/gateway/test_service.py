@@ -223,12 +223,21 @@ class TestQuarantine:
         assert service.problems()[1:] == [
             "1 item is held back from devices: 'gateway quarantine list' shows why"
         ]
-        assert service.retry(FEED, lost).seq == 4
-        assert service.problems()[1:] == []
-        hold_back_in(service, FEED, lost)
+        with pytest.raises(FeedError, match=r"it stays in quarantine: .* lost its content"):
+            service.retry(FEED, lost)
+        assert [row.id for row in service.quarantined(FEED)] == [lost]
         service.apply(FEED, put(lost))
         assert service.problems()[1:] == []
         assert service.content(FEED, lost)[1] == put().content
+
+    def test_what_is_sound_again_is_let_out(self, service: Service) -> None:
+        service.apply(FEED, put("ada"))
+        row = service.row(FEED, "ada")
+        service._write(  # noqa: SLF001 - as the responder's thread does, of a disk that failed once
+            lambda it: it.quarantine(FEED, "ada", seq=row.seq, why="cannot be read")
+        )
+        assert service.retry(FEED, "ada").seq == row.seq + 2
+        assert service.quarantined(FEED) == []
 
     def test_what_is_not_there(self, service: Service) -> None:
         with pytest.raises(NoSuchFeedError, match="attic"):

@@ -251,7 +251,11 @@ BREAKS: Final = (
     broken(
         "A5",
         "a device waits before it asks for the next page",
-        (_SCHEDULE, "        if progress:\n            return Schedule(due=now)\n", ""),
+        (
+            _SCHEDULE,
+            "            return Schedule(due=now, attempts=self.attempts if goes_round else 0)\n",
+            "            return self.failed(now, chance, waits)\n",
+        ),
     ),
     broken(
         "A5",
@@ -285,7 +289,11 @@ BREAKS: Final = (
     broken(
         "A5",
         "a content that is withheld is wanted again at once",
-        (_REPLICA, "                self._leave_alone(item_id)\n", "                pass\n"),
+        (
+            _REPLICA,
+            "                grown |= self._leave_alone(item_id, delta.head)\n",
+            "                pass\n",
+        ),
     ),
     broken(
         "A5",
