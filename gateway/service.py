@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +25,13 @@ from gateway.feed import (
     StorageError,
 )
 from gateway.feed_sqlite import SqliteTransaction
+from gateway.holding_back import HoldingBack
 from gateway.housekeeping import Housekeeping
 from gateway.info import DeviceInfo, FeedInfo, device_info, feed_info
 from gateway.ledger_tinydb import TinyDbLedger
 from gateway.mqtt import BrokerLink
 from gateway.notifying import Notifying
 from gateway.outbound import Outbound
-from gateway.quarantine import FORGOTTEN_S, Suspects
 from gateway.registry import Registry
 from gateway.responder import AnswerLimits
 from gateway.responding import Responding
@@ -47,8 +46,6 @@ _LOG: Final = logging.getLogger(__name__)
 
 STORE_FILE: Final = "gateway.sqlite3"
 LEDGER_DIR: Final = "ledger"
-# What could not be read lately, and is told as a problem.
-UNREAD_MAX: Final = 20
 
 T = TypeVar("T")
 
@@ -112,10 +109,7 @@ class Service:
         self._notifying: Notifying | None = None
         self._responding: Responding | None = None
         self._storage_problem: str | None = None
-        # What could not be read, and when: for an hour, or until it is held back.
-        self._unread: dict[str, tuple[str, float]] = {}
-        self._suspects = Suspects()
-        self._suspecting = threading.Lock()
+        self._holding_back = HoldingBack(write=self._write, counters=self.counters)
         self._backing_up = threading.Lock()
         self._housekeeping = Housekeeping(
             store=self._store,
@@ -150,7 +144,7 @@ class Service:
             outbound=outbound,
             counters=self.counters,
             notification_content_bytes_max=self.settings.notification_content_bytes_max,
-            on_poison=self._poisoned,
+            on_poison=self._holding_back.poisoned,
         )
         self._responding = Responding(
             store=self._store,
@@ -161,8 +155,8 @@ class Service:
             bounds=AnswerLimits(answer_bytes_max=self.settings.answer_bytes_max),
             counters=self.counters,
             unix_time=self._unix_time,
-            on_poison=self._poisoned,
-            on_unreadable=self._unreadable,
+            on_poison=self._holding_back.poisoned,
+            on_unreadable=self._holding_back.unreadable,
         )
         self._notifying.start()
         self._responding.start()
@@ -276,47 +270,6 @@ class Service:
         now = int(self._unix_time())
         return self._write(lambda transaction: transaction.retry(feed, item_id, now=now))
 
-    def _poisoned(self, feed: str, poison: PoisonError) -> bool:
-        """An item broke an answer or a push; whether to go on without it."""
-        self.counters.count("times an item broke something")
-        text = f"feed {feed}: {poison}"
-        with self._suspecting:
-            if not self._suspects.again(feed, poison, now=time.monotonic()):
-                self._note_unread(f"{feed}/{poison.item_id}", text)
-                return False
-            self._unread.pop(f"{feed}/{poison.item_id}", None)
-        try:
-            held_back = self._write(
-                lambda transaction: transaction.quarantine(
-                    feed, poison.item_id, seq=poison.seq, why=poison.why
-                )
-            )
-        except (FeedError, StorageError, WriterClosedError):
-            _LOG.exception("an item of feed %s could not be held back", feed)
-            return False
-        if held_back:
-            self.counters.count("items quarantined")
-            _LOG.error("feed %s: %s; it is held back: 'gateway quarantine list'", feed, poison)
-        return True
-
-    def _unreadable(self, error: StorageError) -> None:
-        """A request could not be answered because of what the disk said."""
-        self.counters.count("errors in a handler")
-        _LOG.error("a request could not be answered: %s", error)
-        with self._suspecting:
-            self._note_unread("", str(error))
-
-    def _note_unread(self, what: str, text: str) -> None:
-        self._unread.pop(what, None)
-        self._unread[what] = (text, time.monotonic())
-        if len(self._unread) > UNREAD_MAX:
-            del self._unread[next(iter(self._unread))]
-
-    def _unread_now(self) -> Sequence[str]:
-        since = time.monotonic() - FORGOTTEN_S
-        with self._suspecting:
-            return [text for text, at in self._unread.values() if at >= since]
-
     # Devices
 
     def add_device(self, device_id: str, feeds: Sequence[str]) -> str:
@@ -408,7 +361,7 @@ class Service:
             problems.append(self._broker_state())
         if self._storage_problem is not None:
             problems.append(self._storage_problem)
-        problems += self._unread_now()
+        problems += self._holding_back.problems()
         try:
             quarantined = self._store.quarantined_count()
         except StorageError as error:
