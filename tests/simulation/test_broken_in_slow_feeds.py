@@ -112,11 +112,10 @@ def a5_asks_at_once_for_what_cannot_be_had(patch: Patch) -> None:
     _slowly(patch, HELD_BACK)
     right = Schedule.answered
 
-    def answered(self: Schedule, *args: Any, again: bool, progress: bool) -> Schedule:  # noqa: ANN401
-        del progress
-        return right(self, *args, again=again, progress=True)
+    def answered(self: Schedule, *args: Any, **known: Any) -> Schedule:  # noqa: ANN401 - passed on
+        return right(self, *args, **{**known, "progress": True})
 
-    patch.setattr(Replica, "_leave_alone", lambda _self, _item_id: None)
+    patch.setattr(Replica, "_leave_alone", lambda _self, _item_id, _head: False)
     patch.setattr(Schedule, "answered", answered)
 
 
