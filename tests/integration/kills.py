@@ -164,7 +164,8 @@ class Neighbourhood:
             editor.end()
         ended = [program.stop() for program in self._programs]
         # One that was started again a moment ago may not have come to its signal handlers yet.
-        assert set(ended) <= {0, -signal.SIGTERM}, ended
+        logs = [program.log()[-LOG_CHARS_SHOWN:] for program in self._programs]
+        assert set(ended) <= {0, -signal.SIGTERM}, (ended, logs)
 
 
 def _is_equal(agent: AgentProgram, feed: Held) -> bool:
