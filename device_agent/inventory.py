@@ -126,8 +126,7 @@ def after(
 
 def dropped(answer: Compared) -> Iterator[bytes]:
     """The id hashes of what the feed no longer has."""
-    for start in range(0, len(answer.drops), words.ID_HASH_BYTES):
-        yield answer.drops[start : start + words.ID_HASH_BYTES]
+    return words.cut(answer.drops, words.ID_HASH_BYTES)
 
 
 def _may_split(asked: Range, prefix: str) -> bool:

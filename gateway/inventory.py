@@ -62,7 +62,6 @@ class _Comparison:
     def answer(self, request: Request, generation: bytes) -> Compared:
         answered, found = self._ranges(request.inventory)
         epoch = self._snapshot.newest_epoch().id
-        purged = self._snapshot.purged
         return Compared(
             base=self._base,
             head=tokens.compress(self._snapshot.head, self._base),
@@ -70,7 +69,7 @@ class _Comparison:
                 epoch, base=self._base, view_id=request.view_id, generation=generation
             ),
             epoch=epoch,
-            p0=tokens.compress(purged, self._base) if purged else None,
+            p0=view.purge_mark(self._snapshot, self._base),
             missing=TokenSet.of(found.missing).encode(),
             puts=tuple(found.puts),
             drops=b"".join(found.drops),
@@ -118,7 +117,7 @@ class _Comparison:
         if len(presented.fingerprints) == inventory.FINGERPRINT_BYTES:
             fits = inventory.fingerprint(pairs) == presented.fingerprints
             return _Found(split=[] if fits else [presented.prefix])
-        theirs = _cut(presented.fingerprints, inventory.FINGERPRINT_BYTES)
+        theirs = inventory.cut(presented.fingerprints, inventory.FINGERPRINT_BYTES)
         parts = inventory.by_part(presented.prefix, pairs)
         return _Found(
             split=[
@@ -166,7 +165,3 @@ def _joined(found: Iterable[_Found]) -> _Found:
     for each in found:
         all_found.add(each)
     return all_found
-
-
-def _cut(data: bytes, size: int) -> list[bytes]:
-    return [data[start : start + size] for start in range(0, len(data), size)]

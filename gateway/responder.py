@@ -207,8 +207,7 @@ class _Page:
         new = self._new_set(pending).newest_within(limits.TOKEN_SET_BYTES_MAX)
         p0 = self._collection.p0
         if pending is None:  # its holes are closed: what was purged in them is no loss
-            purged = self._snapshot.purged
-            p0 = tokens.compress(purged, self._base) if purged else None
+            p0 = view.purge_mark(self._snapshot, self._base)
         delta = Delta(
             base=self._base,
             head=tokens.compress(self._snapshot.head, self._base),

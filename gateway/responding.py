@@ -17,7 +17,7 @@ from gateway.rivals import WARNING
 from gateway.state_file import SqliteStore
 from sync_protocol import limits, messages, topics, wire
 from sync_protocol.errors import ProtocolError
-from sync_protocol.messages import Answer, Refused
+from sync_protocol.messages import Answer, Refused, Request
 from sync_protocol.names import GATEWAY
 from sync_protocol.topics import Channel, ReplicaTopic, StatusTopic, Topics
 from sync_protocol.wire import Format
@@ -143,7 +143,7 @@ class Responding:
         form = Format.JSON if payload[:1] == b"{" else Format.CBOR
         response: Response | None
         try:
-            response = self._asked(device, feed, payload, wire.form_of(payload))
+            response = self._response(device, feed, payload, wire.form_of(payload))
         except ProtocolError as error:
             self._counters.count(f"requests refused: {error.reason}")
             _LOG.info("a request of %s for %s was refused: %s", device, feed, error)
@@ -163,16 +163,6 @@ class Responding:
         assert len(encoded) <= limits.ANSWER_BYTES_MAX, "an answer that no device may read"  # noqa: S101
         self._outbound.answer(device, feed, encoded, response)
 
-    def _asked(self, device: str, feed: str, payload: bytes, form: Format) -> Response:
-        """The answer; what is damaged for good is held back at once, and does not spoil it."""
-        for _ in range(POISON_ITEMS_MAX):
-            try:
-                return self._response(device, feed, payload, form)
-            except PoisonError as poison:
-                if not self._on_poison(feed, poison):
-                    raise
-        return self._response(device, feed, payload, form)
-
     def _response(self, device: str, feed: str, payload: bytes, form: Format) -> Response:
         request = messages.decode_request(payload)
         enrolled = self._store.device(device)
@@ -184,14 +174,7 @@ class Responding:
             self._counters.count("device ids found with two agents")
             _LOG.warning("device %s: %s", device, WARNING)
         try:
-            with self._store.snapshot(feed) as snapshot:
-                response = respond(
-                    request,
-                    snapshot,
-                    generation=enrolled.generation,
-                    form=form,
-                    bounds=self._bounds,
-                )
+            response = self._sound(feed, request, enrolled.generation, form)
         except NoSuchFeedError as error:
             raise ProtocolError("feed", str(error)) from error
         if response.replica is not None:
@@ -209,6 +192,20 @@ class Responding:
             self._registry.synced(device, feed, record)
         self._counters.count("changes resent", len(response.sent))
         return response
+
+    def _sound(self, feed: str, request: Request, generation: bytes, form: Format) -> Response:
+        """The answer; what is damaged for good is held back at once, and does not spoil it."""
+        for _ in range(POISON_ITEMS_MAX):
+            try:
+                return self._respond(feed, request, generation, form)
+            except PoisonError as poison:
+                if not self._on_poison(feed, poison):
+                    raise
+        return self._respond(feed, request, generation, form)
+
+    def _respond(self, feed: str, request: Request, generation: bytes, form: Format) -> Response:
+        with self._store.snapshot(feed) as snapshot:
+            return respond(request, snapshot, generation=generation, form=form, bounds=self._bounds)
 
 
 def _refusal(

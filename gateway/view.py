@@ -38,6 +38,11 @@ def previous(snapshot: FeedSnapshot, seq: int) -> int | None:
     return min(max(newest or 0, snapshot.purged), seq - 1) or None
 
 
+def purge_mark(snapshot: FeedSnapshot, base: int) -> int | None:
+    """`P` as a token (F4), or None if nothing was ever purged."""
+    return tokens.compress(snapshot.purged, base) if snapshot.purged else None
+
+
 def content(snapshot: FeedSnapshot, row: Row, *, offset: int, bytes_max: int) -> bytes:
     """Up to `bytes_max` bytes of a live item's content from `offset` on.
 

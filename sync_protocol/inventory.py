@@ -77,9 +77,13 @@ def pack(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 def unpack(packed: bytes) -> Iterator[tuple[bytes, bytes]]:
     """What `pack` packed."""
-    for start in range(0, len(packed), ENTRY_BYTES):
-        entry = packed[start : start + ENTRY_BYTES]
+    for entry in cut(packed, ENTRY_BYTES):
         yield entry[:ID_HASH_BYTES], entry[ID_HASH_BYTES:]
+
+
+def cut(data: bytes, size_bytes: int) -> Iterator[bytes]:
+    """The pieces of that size that stand behind each other in `data`."""
+    return (data[start : start + size_bytes] for start in range(0, len(data), size_bytes))
 
 
 def fingerprint(entries: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -62,9 +62,9 @@ def backup(
 
 def _back_up_at_rest(data_dir: Path, directory: Path) -> "Contents":
     from gateway.backup import back_up  # noqa: PLC0415 - heavy
-    from gateway.backup_sqlite import BackupError  # noqa: PLC0415
-    from gateway.data_dir import DataDirError, locked  # noqa: PLC0415
-    from gateway.service import STORE_FILE  # noqa: PLC0415
+    from gateway.backup_sqlite import BackupError  # noqa: PLC0415 - heavy
+    from gateway.data_dir import DataDirError, locked  # noqa: PLC0415 - heavy
+    from gateway.service import STORE_FILE  # noqa: PLC0415 - heavy
 
     state_file = data_dir / STORE_FILE
     if not state_file.is_file():
@@ -95,9 +95,9 @@ def restore(
     can be restored, too, unless it is damaged.
     """
     from gateway import backup as backups  # noqa: PLC0415 - heavy
-    from gateway.backup_sqlite import BackupError  # noqa: PLC0415
-    from gateway.data_dir import DataDirError, DataDirInUseError, locked  # noqa: PLC0415
-    from gateway.service import LEDGER_DIR, STORE_FILE  # noqa: PLC0415
+    from gateway.backup_sqlite import BackupError  # noqa: PLC0415 - heavy
+    from gateway.data_dir import DataDirError, DataDirInUseError, locked  # noqa: PLC0415 - heavy
+    from gateway.service import LEDGER_DIR, STORE_FILE  # noqa: PLC0415 - heavy
 
     data_dir = common.chosen(data)
     state_file = data_dir / STORE_FILE

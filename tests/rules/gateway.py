@@ -367,7 +367,7 @@ BREAKS: Final = (
     broken(
         "G6",
         "an inventory does not tell P",
-        (_INVENTORY, "p0=tokens.compress(purged, self._base) if purged else None", "p0=None"),
+        (_INVENTORY, "p0=view.purge_mark(self._snapshot, self._base)", "p0=None"),
     ),
     broken(
         "G7",
