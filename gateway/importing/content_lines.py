@@ -75,7 +75,7 @@ def content_lines(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
     than `FOLDS_MAX` lines the rest is dropped.
     """
     group: list[bytes] = []
-    soft_break = False
+    quoted_printable = soft_break = False
     for line in lines:
         text = line.rstrip(_LINE_ENDS)
         if not text:
@@ -88,7 +88,8 @@ def content_lines(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
             if group:
                 yield group
             group = [line]
-        soft_break = text.endswith(b"=") and _is_quoted_printable(group[0])
+            quoted_printable = _is_quoted_printable(line)
+        soft_break = text.endswith(b"=") and quoted_printable
     if group:
         yield group
 

@@ -41,6 +41,12 @@ def test_lines_are_the_same_wherever_the_file_is_torn(text: str) -> None:
     assert list(content_lines.physical_lines(_OneByteAtATime(content))) == _lines(content)
 
 
+def test_many_soft_breaks_behind_a_long_line_are_not_looked_up_each_time() -> None:
+    begun = b"X;" + b"QUOTED-PRINTABLE" * 20_000 + b"=\n"
+    lines = [begun, *[b" =\n"] * 200_000, b" .\n", b"next\n"]
+    assert [group[0] for group in content_lines.content_lines(lines)] == [begun, b"next\n"]
+
+
 def test_lines_around_the_end_of_a_chunk() -> None:
     for missing in range(4):
         filler = b"x" * (content_lines.CHUNK_BYTES - missing)
