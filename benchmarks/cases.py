@@ -11,14 +11,14 @@ from random import Random
 from statistics import median
 from typing import Final
 
-from gateway import view
-from gateway.feed import Put, Row
+from gateway import viewed
 from gateway.feed_memory import MemoryFeedStore
 from gateway.notifier import Target, pushes
 from gateway.responder import AnswerLimits, respond
+from gateway.rows import Put, Row
 from gateway.state_file import SqliteStore
 from gateway.writer import Writer
-from sync_protocol import messages, wire
+from sync_protocol import messages, tokens, wire
 from sync_protocol.messages import Collection, Notification, Request
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
@@ -78,7 +78,7 @@ def fan_out() -> Iterator[Measured]:
 
     def whole(row: Row = row) -> None:
         for target in targets:
-            put = view.put_of(row, b"x" * 1024)
+            put = viewed.put_of(row, row.native, b"x" * 1024)
             lineage = _lineage(base=0, view_id=target.view_id)
             wire.encode(Notification(v=1, lineage=lineage, n=1, asof=1, put=put), Format.CBOR)
 
@@ -88,7 +88,13 @@ def fan_out() -> Iterator[Measured]:
 
 
 def _lineage(*, base: int, view_id: int) -> int:
-    return view.lineage(EPOCH, base=base, view_id=view_id, generation=GENERATION)
+    return tokens.lineage(
+        EPOCH,
+        base=base,
+        view_id=view_id,
+        renderer_version=viewed.NATIVE_RENDERER_VERSION,
+        generation=GENERATION,
+    )
 
 
 def idle_sync() -> Iterator[Measured]:
@@ -126,6 +132,7 @@ def _sync(store: SqliteStore, feed: str, items: int) -> None:
         response = respond(
             request,
             snapshot,
+            view=request.view,
             generation=GENERATION,
             form=Format.CBOR,
             bounds=AnswerLimits(),

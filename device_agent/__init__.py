@@ -4,23 +4,26 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from device_agent.agent import DeviceAgent, SyncFailedError, SyncTimeoutError
-    from device_agent.errors import AgentError
+    from device_agent.agent import DeviceAgent
+    from device_agent.errors import AgentError, NotFoundError, SyncFailedError, SyncTimeoutError
     from device_agent.feed_sync import SyncDone
-    from device_agent.replica import Event, Happened
+    from device_agent.results import Event, Happened
     from device_agent.schedule import Waits
     from device_agent.store_sqlite import StoreError
+    from device_agent.views import WantedView
 
 __all__ = [
     "AgentError",
     "DeviceAgent",
     "Event",
     "Happened",
+    "NotFoundError",
     "StoreError",
     "SyncDone",
     "SyncFailedError",
     "SyncTimeoutError",
     "Waits",
+    "WantedView",
 ]
 
 # Loaded when first used: the command line starts without paho and pydantic.
@@ -29,11 +32,13 @@ _HOMES: Final = {
     "DeviceAgent": "device_agent.agent",
     "Event": "device_agent.replica",
     "Happened": "device_agent.replica",
+    "NotFoundError": "device_agent.errors",
     "StoreError": "device_agent.store_sqlite",
     "SyncDone": "device_agent.feed_sync",
-    "SyncFailedError": "device_agent.agent",
-    "SyncTimeoutError": "device_agent.agent",
+    "SyncFailedError": "device_agent.errors",
+    "SyncTimeoutError": "device_agent.errors",
     "Waits": "device_agent.schedule",
+    "WantedView": "device_agent.views",
 }
 
 

@@ -10,20 +10,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from device_agent import events
 from device_agent.agent_file import AgentFile
+from device_agent.connection import Connection
 from device_agent.data_dir import STORE_FILE as STORE_FILE  # noqa: PLC0414 - re-exported
 from device_agent.data_dir import locked
-from device_agent.errors import AgentError
+from device_agent.errors import AgentError, NotFoundError, SyncTimeoutError
+from device_agent.errors import SyncFailedError as SyncFailedError  # noqa: PLC0414 - re-exported
 from device_agent.feed_sync import FeedSync, Observer, SyncDone
 from device_agent.mqtt import DeviceLink
-from device_agent.replica import AnswerFate, Happened, Replica
-from device_agent.rival import explanation
+from device_agent.replica import Replica
+from device_agent.results import AnswerFate, Happened
 from device_agent.schedule import Waits
+from device_agent.telling import Listeners
+from device_agent.views import WantedView, day
 from sync_protocol import limits, messages, names, topics, wire
 from sync_protocol.errors import ProtocolError
 from sync_protocol.messages import Answer, Notification, Request
@@ -41,22 +44,6 @@ REFUSALS_MAX: Final = 5
 _random: Final = random.SystemRandom()
 
 
-@dataclass(slots=True)
-class _Waiter:
-    """Somebody who waits for a sync; `left` are the feeds whose sync has not ended."""
-
-    done: Future[None]
-    left: set[str]
-
-
-class SyncFailedError(AgentError):
-    """A sync ended without success; the message says why."""
-
-
-class SyncTimeoutError(SyncFailedError, TimeoutError):
-    """A sync took too long; the agent goes on with it."""
-
-
 class DeviceAgent:
     """Keeps a device's replicas in step. Callbacks run in the agent's thread.
 
@@ -72,6 +59,7 @@ class DeviceAgent:
         port: int,
         password: str,
         data_dir: Path,
+        views: Mapping[str, WantedView] | None = None,
         on_change: Callable[[str, Happened], None] | None = None,
         on_sync: Callable[[SyncDone], None] | None = None,
         observer: Observer | None = None,
@@ -81,34 +69,39 @@ class DeviceAgent:
         keepalive_s: int = 60,
         topic_prefix: str = topics.PREFIX_DEFAULT,
         refusals_max: int = REFUSALS_MAX,
+        unix_time: Callable[[], float] = time.time,
     ) -> None:
         """Check the names; nothing is opened before `start`.
 
+        `views` says what is wanted of a feed, where that is not all of it. `unix_time` is the clock
+        that moves time windows. `on_change` hears of each item that changed, and its feed.
+
         Raises:
-            ValueError: a name that cannot be, or no feed.
+            ValueError: a name that cannot be, no feed, or a view of another feed.
         """
         if not feeds:
             raise ValueError("an agent keeps at least one feed")
         self._device = names.device_id(device)
         self._feeds = tuple(dict.fromkeys(names.feed_name(feed) for feed in feeds))
+        self._views = dict(views or {})
+        if strange := self._views.keys() - set(self._feeds):
+            raise ValueError(f"a view of a feed that is not kept: {', '.join(sorted(strange))}")
+        self._unix_time = unix_time
+        self._day: int | None = None
         self._address = (host, port)
         self._data_dir = data_dir
-        self._on_change = on_change
-        self._on_sync = on_sync
         self._observer = observer
         self._waits = waits or Waits()
         self._form = form
         self._answer_bytes_max = answer_bytes_max
         self._topics = Topics(topic_prefix)
         self._counts: Counter[str] = Counter()
+        self._connection = Connection(
+            self._device, self._address, refusals_max=refusals_max, counts=self._counts
+        )
         self._events: queue.Queue[events.Event] = queue.Queue()
         self._messages_dropped = False
-        self._connected = False
-        self._rival_told = False
-        self._refusals = 0
-        self._refusals_max = refusals_max
-        self._unreachable: str | None = "the broker has not answered yet"
-        self._waiters: list[_Waiter] = []
+        self._listeners = Listeners(on_change=on_change, on_sync=on_sync, counts=self._counts)
         self._syncs: dict[str, FeedSync] = {}
         self._file: AgentFile | None = None
         self._opened = contextlib.ExitStack()
@@ -147,8 +140,13 @@ class DeviceAgent:
             self._file = AgentFile(self._data_dir / STORE_FILE, device=self._device)
             self._opened.callback(self._file.close)
             for feed in self._feeds:
+                wanted = self._wanted(feed)
                 replica = Replica(
-                    self._file.replica(feed), make_view_id=lambda: _random.getrandbits(32)
+                    self._file.replica(feed),
+                    make_view_id=lambda: _random.getrandbits(32),
+                    view=wanted.view_at(self._unix_time()),
+                    remainder_bytes_max=wanted.remainder_bytes_max,
+                    window=wanted.window,
                 )
                 self._syncs[feed] = FeedSync(
                     feed,
@@ -188,21 +186,44 @@ class DeviceAgent:
         try:
             done.result(timeout_s)
         except TimeoutError:
-            why = (
-                f"no connection to {self._broker}: {self._unreachable}"
-                if self._unreachable
-                else f"is a gateway connected to {self._broker}?"
-            )
-            raise SyncTimeoutError(f"the sync was not done after {timeout_s:g} s ({why})") from None
+            raise SyncTimeoutError(
+                f"the sync was not done after {timeout_s:g} s ({self.hindrance})"
+            ) from None
+
+    def fetch(self, feed: str, item_id: str) -> None:
+        """Want all of an item, however large it is; return once that is noted in the file.
+
+        `on_change` hears when it is whole. A content that takes its place is not meant.
+
+        Raises:
+            NotFoundError: there is no such item.
+            AgentError: the agent does not run.
+        """
+        if threading.current_thread() is self._thread:  # a callback calls
+            self._fetch(time.monotonic(), feed, item_id)
+            return
+        if self._thread is None:
+            raise AgentError("the agent does not run: start it first")
+        done: Future[None] = Future()
+        self._events.put(events.Fetch(feed, item_id, done))
+        if self._stopped.is_set():
+            self._end_waiters()
+        done.result()
+
+    def look(self) -> None:
+        """Another process may have noted in the file that it wants items: fetch them."""
+        self._events.put(events.Look())
 
     def wait_stopped(self, timeout_s: float | None = None) -> bool:
         """Wait until the agent has stopped, by itself or by `stop`."""
         return self._stopped.wait(timeout_s)
 
     @property
-    def _broker(self) -> str:
-        host, port = self._address
-        return f"the broker at {f'[{host}]' if ':' in host else host}:{port}"
+    def hindrance(self) -> str:
+        """What may keep a sync from being done: words for people."""
+        if self._connection.is_up and (feeds := self._listeners.put_off):
+            return f"the gateway is still preparing what is wanted of {', '.join(feeds)}"
+        return self._connection.hindrance
 
     @property
     def failure(self) -> Exception | None:
@@ -250,12 +271,11 @@ class DeviceAgent:
         """Nobody waits for a stopped agent, however late the question came."""
         why = "the agent was stopped" if self._failure is None else str(self._failure)
         with self._ending:
-            waiting = [waiter.done for waiter in self._waiters]
-            self._waiters.clear()
+            waiting = self._listeners.waited()
             with contextlib.suppress(queue.Empty):
                 while True:
                     event = self._events.get_nowait()
-                    if isinstance(event, events.Sync):
+                    if isinstance(event, events.Sync | events.Fetch):
                         waiting.append(event.done)
         for done in waiting:
             done.set_exception(SyncFailedError(why))
@@ -264,7 +284,21 @@ class DeviceAgent:
         timers = [sync.next_timer for sync in self._syncs.values() if sync.next_timer is not None]
         return max(0.0, min(timers) - time.monotonic()) if timers else None
 
+    def _look_at_clock(self) -> None:
+        """On another day time windows move on, with or without a connection (F6).
+
+        Without one it is the tries to connect that have it look.
+        """
+        now = self._unix_time()
+        if day(now) == self._day:
+            return
+        self._day = day(now)
+        for sync in self._syncs.values():
+            happened = sync.replica.move_on(self._wanted(sync.feed).since(now))
+            self._listeners.changed(sync.feed, happened)
+
     def _timers(self) -> None:
+        self._look_at_clock()
         now = time.monotonic()
         if self._messages_dropped:
             self._messages_dropped = False
@@ -272,14 +306,24 @@ class DeviceAgent:
             for sync in self._syncs.values():
                 sync.ask_soon(now)
         for sync in self._syncs.values():
+            if sync.next_timer is not None and sync.next_timer <= now:
+                self._move_window(now, sync)
             match sync.on_timer(now):
                 case Request() as request:
                     self._send(sync.feed, request)
                 case SyncDone() as failed:
                     self._counts["requests without an answer"] += 1
-                    self._tell_sync(failed)
+                    self._listeners.synced(failed)
                 case None:
                     pass
+
+    def _wanted(self, feed: str) -> WantedView:
+        return self._views.get(feed, WantedView())
+
+    def _move_window(self, now: float, sync: FeedSync) -> None:
+        """Before a request, and no sooner is it back: a connection may have set the clock right."""
+        happened = sync.move_window(now, self._wanted(sync.feed).since(self._unix_time()))
+        self._listeners.changed(sync.feed, happened)
 
     def _send(self, feed: str, request: Request) -> None:
         payload = wire.encode(request, self._form)
@@ -296,59 +340,54 @@ class DeviceAgent:
             case events.Message():
                 self._message(now, event)
             case events.Sync(done):
-                self._waiters.append(_Waiter(done, set(self._syncs)))
-                if self._connected:
+                self._listeners.wait(done, self._syncs)
+                if self._connection.is_up:
                     self._ask_all(now)
+            case events.Fetch():
+                self._note_fetch(now, event)
+            case events.Look():
+                if self._connection.is_up:  # and if not so, the next connect looks
+                    for sync in self._syncs.values():
+                        sync.look(now)
             case events.Stop():
                 raise AssertionError("handled by the loop")
             case _:
-                self._connection(now, event)
+                self._connection_changed(now, event)
 
-    def _connection(self, now: float, event: events.ConnectionEvent) -> None:
+    def _note_fetch(self, now: float, wanted: events.Fetch) -> None:
+        try:
+            self._fetch(now, wanted.feed, wanted.item_id)
+        except NotFoundError as error:
+            wanted.done.set_exception(error)
+        except Exception as error:
+            wanted.done.set_exception(error)
+            raise
+        else:
+            wanted.done.set_result(None)
+
+    def _fetch(self, now: float, feed: str, item_id: str) -> None:
+        sync = self._syncs.get(feed)
+        if sync is None:
+            raise NotFoundError(f"no feed {feed!a} is kept here, only {', '.join(self._feeds)}")
+        # Without a connection nothing is to be asked: the next one looks what is wanted.
+        found = sync.fetch(now, item_id) if self._connection.is_up else sync.replica.fetch(item_id)
+        if not found:
+            raise NotFoundError(f"no item {item_id!a} is held in {feed}")
+
+    def _connection_changed(self, now: float, event: events.ConnectionEvent) -> None:
+        self._connection.take(event)
         match event:
             case events.Connected():
-                self._connected = True
-                self._unreachable = None
-                self._refusals = 0
-                self._counts["connects"] += 1
-                _LOG.info("connected to %s", self._broker)
                 self._ask_all(now)
             case events.Lost():
-                self._lost(event)
-            case events.Unreachable(reason):
-                self._counts["connects failed"] += 1
-                if reason != self._unreachable:  # paho tries on; the log says it once
-                    _LOG.warning("no connection to %s: %s; trying on", self._broker, reason)
-                self._unreachable = reason
-            case events.Refused():
-                self._refused(event)
-
-    def _lost(self, lost: events.Lost) -> None:
-        self._connected = False
-        self._unreachable = explanation(self._device) if lost.rival else lost.reason
-        if lost.rival:
-            self._counts["connections lost to another agent"] += 1
-        if not (lost.rival and self._rival_told):
-            _LOG.warning("the connection to %s was lost: %s", self._broker, self._unreachable)
-        self._rival_told = lost.rival
-        for sync in self._syncs.values():
-            sync.disconnected()
+                for sync in self._syncs.values():
+                    sync.disconnected()
+            case events.Unreachable() | events.Refused():
+                pass
 
     def _ask_all(self, now: float) -> None:
         for sync in self._syncs.values():
             sync.ask_now(now)
-
-    def _refused(self, refused: events.Refused) -> None:
-        self._refusals += 1
-        self._counts["logins refused"] += 1
-        message = f"{self._broker} refuses device {self._device}: {refused.reason}"
-        self._unreachable = refused.reason
-        if refused.lasting or self._refusals >= self._refusals_max:
-            raise SyncFailedError(
-                f"{message}; check the device id, its password and its feeds, or enrol it:"
-                " gateway device add"
-            )
-        _LOG.warning("%s; trying again", message)
 
     def _message(self, now: float, message: events.Message) -> None:
         try:
@@ -380,7 +419,7 @@ class DeviceAgent:
         self._counts[f"pushes {result}"] += 1
         if self._observer is not None:
             self._observer.push_came(sync.feed, push, payload, result)
-        self._tell_changes(sync.feed, happened)
+        self._listeners.changed(sync.feed, happened)
 
     def _answer(self, now: float, sync: FeedSync, payload: bytes) -> None:
         answer = wire.decode(Answer, payload, bytes_max=limits.ANSWER_BYTES_MAX)
@@ -390,38 +429,8 @@ class DeviceAgent:
         self._counts[f"answers {result.fate}"] += 1
         if self._observer is not None:
             self._observer.answer_came(sync.feed, answer, payload, result)
-        self._tell_changes(sync.feed, result.happened)
+        self._listeners.changed(sync.feed, result.happened)
         if done is not None:
             if result.fate is AnswerFate.TAKEN and self._file is not None:
                 self._file.replica(sync.feed).set_synced_at(int(time.time()))
-            self._tell_sync(done)
-
-    def _tell_changes(self, feed: str, happened: Sequence[Happened]) -> None:
-        if self._on_change is None:
-            return
-        for each in happened:
-            try:
-                self._on_change(feed, each)
-            except Exception:
-                self._counts["errors in a callback"] += 1
-                _LOG.exception("on_change failed")
-
-    def _tell_sync(self, done: SyncDone) -> None:
-        self._counts["syncs failed" if done.error else "syncs"] += 1
-        if done.error:
-            _LOG.warning("sync of %s: %s", done.feed, done.error)
-        for waiter in list(self._waiters):
-            if done.error is None:
-                waiter.left.discard(done.feed)
-                if not waiter.left:
-                    waiter.done.set_result(None)
-            elif done.refused:
-                waiter.done.set_exception(SyncFailedError(f"sync of {done.feed}: {done.error}"))
-            if waiter.done.done():
-                self._waiters.remove(waiter)
-        if self._on_sync is not None:
-            try:
-                self._on_sync(done)
-            except Exception:
-                self._counts["errors in a callback"] += 1
-                _LOG.exception("on_sync failed")
+            self._listeners.synced(done)

@@ -11,7 +11,7 @@ from device_agent.store_sqlite import ERRORS, SqliteReplicaStore, StoreError, da
 
 _LOG: Final = logging.getLogger(__name__)
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 
 # A content is kept in the pieces in which it came, so that a remainder is an insert.
 _SCHEMA: Final = """
@@ -31,7 +31,10 @@ CREATE TABLE replica (
     floor INTEGER,
     more INTEGER NOT NULL DEFAULT 0,
     made INTEGER NOT NULL DEFAULT 0,
-    synced_at INTEGER
+    synced_at INTEGER,
+    view TEXT NOT NULL DEFAULT '{}',
+    narrowed INTEGER,
+    time_window TEXT
 ) STRICT;
 CREATE TABLE inventory (
     replica INTEGER PRIMARY KEY REFERENCES replica(number) ON DELETE CASCADE,
@@ -56,11 +59,20 @@ CREATE TABLE item (
     size INTEGER NOT NULL,
     held_bytes INTEGER NOT NULL,
     whole INTEGER NOT NULL,
+    until INTEGER,
+    is_fetched INTEGER NOT NULL,
+    is_withheld INTEGER NOT NULL,
     id_hash BLOB NOT NULL,
     etag BLOB NOT NULL,
     PRIMARY KEY (replica, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX item_wanted ON item (replica, n DESC, id) WHERE NOT whole;
+-- Whether anything is wanted is asked with each push, and nearly always nothing is.
+CREATE INDEX item_fetched ON item (replica, n DESC, id) WHERE is_fetched AND NOT whole;
+CREATE INDEX item_wanted ON item (replica, n DESC, id) WHERE NOT is_fetched AND NOT whole;
+CREATE INDEX item_small ON item (replica, size) WHERE NOT is_fetched AND NOT whole;
+CREATE INDEX item_empty ON item (replica, id)
+    WHERE NOT held_bytes AND NOT is_fetched AND NOT whole;
+CREATE INDEX item_ends ON item (replica, coalesce(until, date));
 CREATE INDEX item_entry ON item (replica, id_hash, etag);
 CREATE TABLE removed (
     replica INTEGER NOT NULL REFERENCES replica(number) ON DELETE CASCADE,
@@ -156,7 +168,12 @@ class AgentFile:
         else:
             raise StoreError(
                 f"{path} was written by another version of the agent (state {version}, and this"
-                f" one reads {STATE_VERSION}): upgrade the agent"
+                f" one reads {STATE_VERSION}): "
+                + (
+                    "upgrade the agent"
+                    if version > STATE_VERSION
+                    else "move it away, and the next sync fetches everything again"
+                )
             )
         return bool(version == 0)
 

@@ -1,4 +1,4 @@
-"""The command ``device-agent``: run, sync, items, show and status."""
+"""The command ``device-agent``: run, sync, fetch, items, show and status."""
 
 import contextlib
 import os
@@ -59,6 +59,12 @@ PasswordFile = Annotated[
         metavar="FILE",
         help="Holds the password; - is standard input. Without it the terminal asks.",
     ),
+]
+Item = Annotated[
+    str, typer.Argument(metavar="ITEM", help="Its id, or a beginning that no other has.")
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds to wait at most.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -137,9 +143,7 @@ def sync(
     data: Data = None,
     config: Config = None,
     password_file: PasswordFile = None,
-    timeout: Annotated[
-        float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds to wait at most.")
-    ] = 60.0,
+    timeout: Timeout = 60.0,
     as_json: AsJson = False,
 ) -> None:
     """Sync once, until all is here, and exit."""
@@ -150,6 +154,34 @@ def sync(
     )
     running.sync(settings, timeout_s=timeout)
     showing.status(settings, settings.feeds, as_json=as_json)
+
+
+@app.command(epilog=EXIT_CODES)
+def fetch(
+    item: Item,
+    *,
+    device: Device = None,
+    feed: Annotated[
+        str | None, typer.Option("--feed", metavar="FEED", help="The feed that the item is of.")
+    ] = None,
+    broker: Broker = None,
+    data: Data = None,
+    config: Config = None,
+    password_file: PasswordFile = None,
+    timeout: Timeout = 600.0,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the rest of one item that is here in part.
+
+    The agent that runs with this data directory does it. If none runs, this command connects by
+    itself, and needs an id and a password then.
+    """
+    from device_agent import fetching  # noqa: PLC0415 - paho and pydantic take 200 ms
+
+    settings = _settings(
+        config, id=device, broker=broker, data_dir=data, password_file=password_file
+    )
+    fetching.fetch(settings, feed, item, timeout_s=timeout, as_json=as_json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -164,9 +196,7 @@ def items(
 
 @app.command(epilog=EXIT_CODES)
 def show(
-    item: Annotated[
-        str, typer.Argument(metavar="ITEM", help="Its id, or a beginning that no other has.")
-    ],
+    item: Item,
     *,
     data: Data = None,
     config: Config = None,

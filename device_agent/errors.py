@@ -3,3 +3,15 @@
 
 class AgentError(Exception):
     """Something that a user can mend; the message is one line for people and says how."""
+
+
+class NotFoundError(AgentError):
+    """There is no such feed or item; the message says what there is."""
+
+
+class SyncFailedError(AgentError):
+    """A sync ended without success; the message says why."""
+
+
+class SyncTimeoutError(SyncFailedError, TimeoutError):
+    """A sync took too long; the agent goes on with it."""

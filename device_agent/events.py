@@ -57,10 +57,24 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """Somebody wants all of an item, and waits until that is noted."""
+
+    feed: str
+    item_id: str
+    done: Future[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Another process may have noted in the file that it wants items."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """The agent is to stop."""
 
 
 ConnectionEvent = Connected | Lost | Unreachable | Refused
 # What comes in to the agent's thread, beside its timers.
-Event = Message | ConnectionEvent | Sync | Stop
+Event = Message | ConnectionEvent | Sync | Fetch | Look | Stop

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from device_agent.replica import AnswerFate, AnswerResult, Happened, PushResult, Replica
+from device_agent.replica import Replica
+from device_agent.results import AnswerFate, AnswerResult, Happened, PushResult
 from device_agent.schedule import Schedule, Waits
 from sync_protocol import messages
 from sync_protocol.messages import Answer, Notification, Request
+
+# Why the gateway refuses what it has not prepared yet (M9).
+_BUSY: Final = "busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +21,13 @@ class SyncDone:
     Attributes:
         refused: the gateway answered, and will say the same until somebody mends it. One that
             names a time to try again will not.
+        put_off: nothing is wrong: the gateway still prepares what is wanted (V4), and named a time.
     """
 
     feed: str
     error: str | None = None
     refused: bool = False
+    put_off: bool = False
 
 
 class Observer(Protocol):
@@ -70,6 +76,27 @@ class FeedSync:
     def ask_soon(self, now: float) -> None:
         """Something may have been missed."""
         self._schedule = self._schedule.soon(now, self._chance(), self._waits, forced=True)
+
+    def move_window(self, now: float, since: int | None) -> tuple[Happened, ...]:
+        """The time window begins at `since`, Unix seconds, from now on; see `Replica`."""
+        view_id = self.replica.state.view_id
+        happened = self.replica.move_window(since)
+        if self.replica.state.view_id != view_id:  # what was asked before is closed (Q1)
+            self._schedule = Schedule().soon(now, self._chance(), self._waits, forced=True)
+        return happened
+
+    def fetch(self, now: float, item_id: str) -> bool:
+        """Want all of an item; False if there is none."""
+        if not self.replica.fetch(item_id):
+            return False
+        self.look(now)
+        return True
+
+    def look(self, now: float) -> None:
+        """Somebody may have asked for contents; what could not be had is tried again, too."""
+        self.replica.try_again()
+        if self.replica.needs_sync():
+            self._schedule = self._schedule.soon(now, self._chance(), self._waits, forced=False)
 
     def gateway_returned(self, now: float) -> None:
         """The gateway is there again: what it was asked before is lost, and it will answer now."""
@@ -122,7 +149,9 @@ class FeedSync:
                     else self._schedule.put_off(now, self._chance(), after_s)
                 )
                 error = f"{refused.reason}: {refused.message}"
-                return result, SyncDone(self.feed, error, refused=after_s is None)
+                put_off = after_s is not None and refused.reason == _BUSY
+                done = SyncDone(self.feed, error, refused=after_s is None, put_off=put_off)
+                return result, done
             case AnswerFate.TAKEN | AnswerFate.VOID | AnswerFate.OVERTAKEN:
                 again = result.fate is not AnswerFate.TAKEN or self.replica.needs_sync()
                 asked_again = self._schedule.asked_again

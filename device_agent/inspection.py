@@ -1,24 +1,25 @@
 """What an agent's file holds, read beside a running agent: the data of items, show and status."""
 
 import base64
+import codecs
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from device_agent.agent_file import AgentFile
-from device_agent.errors import AgentError
-from device_agent.replica import Replica
+from device_agent.errors import NotFoundError
+from device_agent.replica import completes_up_to, is_behind
 from device_agent.store import HeldItem
+from sync_protocol.views import WHOLE_FEED, View
 
 # A sync that is this many periods late is worth a warning: jitter and a retry are well within.
 STALE_PERIODS: Final = 3
 _CANDIDATES_SHOWN: Final = 5
-_TEXT_TYPES: Final = ("text/", "message/")
-
-
-class NotFoundError(AgentError):
-    """There is no such feed or item; the message says what there is."""
+# What begins so, or ends so, is text in UTF-8 (RFC 6839, section 3.1).
+_TEXT_TYPES: Final = ("text/", "message/", "application/json")
+_TEXT_SUFFIXES: Final = ("+json",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,11 @@ class FeedStatus:
         synced_at: when a sync was last complete, in Unix seconds; None if never.
         ago_s: how many seconds ago that was, by the clock of this place.
         stale: that is too long ago.
-        missing: something is known to be missing.
+        missing: something is known to be missing. What is left out until somebody asks for it is
+            not meant.
         tokens: the ranges (first, last) of the changes held.
+        view: what is wanted of the feed.
+        since: the beginning of its time window, Unix seconds, as the gateway gives it.
     """
 
     feed: str
@@ -41,6 +45,8 @@ class FeedStatus:
     stale: bool
     missing: bool
     tokens: tuple[tuple[int, int], ...]
+    view: View
+    since: int | None
 
 
 def feeds(file: AgentFile, wanted: Sequence[str]) -> Sequence[str]:
@@ -91,8 +97,24 @@ def find(file: AgentFile, wanted: Sequence[str], named: str) -> tuple[str, HeldI
             )
 
 
-def status(file: AgentFile, feed: str, *, now: float, period_s: float) -> FeedStatus:
-    """How the replica of `feed` is doing at `now`, a Unix time."""
+def status(
+    file: AgentFile,
+    feed: str,
+    *,
+    now: float,
+    period_s: float,
+    remainder_bytes_max: int | None,
+) -> FeedStatus:
+    """How the replica of `feed` is doing.
+
+    Args:
+        file: the agent's.
+        feed: its name.
+        now: a Unix time.
+        period_s: between its syncs.
+        remainder_bytes_max: larger contents are completed only if somebody asks for it, or if they
+            are no larger than a portion.
+    """
     store = file.replica(feed)
     state = store.state()
     collection = None if state is None else state.collection
@@ -105,9 +127,29 @@ def status(file: AgentFile, feed: str, *, now: float, period_s: float) -> FeedSt
         synced_at=synced_at,
         ago_s=ago_s,
         stale=ago_s is None or ago_s > STALE_PERIODS * period_s,
-        missing=state is None or Replica(store, make_view_id=lambda: 0).needs_sync(),
+        missing=(
+            state is None
+            or is_behind(state)
+            or bool(
+                store.wanted(
+                    1,
+                    size_max=completes_up_to(state.view, remainder_bytes_max),
+                    portions=state.view.portion_bytes != 0,
+                )
+            )
+        ),
         tokens=() if collection is None else tuple(collection.held),
+        view=WHOLE_FEED if state is None else state.view,
+        since=None if state is None else state.since,
     )
+
+
+def status_fields(one: FeedStatus) -> dict[str, object]:
+    """How a replica is doing, for JSON; `view` has what is restricted."""
+    values = {field.name: getattr(one, field.name) for field in dataclasses.fields(one)}
+    view = one.view.model_copy(update={"since": one.since})
+    del values["since"]
+    return values | {"view": view.model_dump(mode="json", exclude_defaults=True)}
 
 
 def file_bytes(path: Path) -> int:
@@ -128,6 +170,8 @@ def fields(feed: str, item: HeldItem) -> dict[str, object]:
         "size": item.size,
         "held_bytes": item.held_bytes,
         "whole": item.whole,
+        "fetched": item.is_fetched,
+        "withheld": item.is_withheld,
         "digest": item.digest.hex(),
     }
 
@@ -140,11 +184,14 @@ def content_fields(held: bytes) -> dict[str, object]:
         return {"content_base64": base64.b64encode(held).decode("ascii")}
 
 
-def content_text(media_type: str, held: bytes) -> str | None:
+def content_text(item: HeldItem, held: bytes) -> str | None:
     """The bytes held of an item as text, None if they are none. Not safe for a terminal yet."""
-    if media_type.startswith(_TEXT_TYPES):
-        return held.decode(errors="replace")
+    media_type = item.media_type
+    is_text = media_type.startswith(_TEXT_TYPES) or media_type.endswith(_TEXT_SUFFIXES)
+    if not is_text and b"\0" in held:
+        return None
+    decoder = codecs.getincrementaldecoder("utf-8")("replace" if is_text else "strict")
     try:
-        return None if b"\0" in held else held.decode()
+        return decoder.decode(held, final=item.whole)  # a part may end within a character
     except UnicodeDecodeError:
         return None

@@ -95,7 +95,7 @@ def after(
     Args:
         inventory: as it was when `asked` was presented.
         asked: what `presented` gave for it.
-        answer: of the same epoch as the answers before it.
+        answer: of the same lineage as the answers before it.
 
     Raises:
         ProtocolError: the answer is about something else than what was asked.
@@ -112,12 +112,7 @@ def after(
     if begun is None:
         everything = TokenSet.span(tokens.oldest(answer.base), answer.head)
         begun = Begun(answer.epoch, answer.p0, answer.head, answer.head, answer.lineage, everything)
-    begun = replace(
-        begun,
-        head=max(begun.head, answer.head),
-        lineage=answer.lineage,
-        held=begun.held - missing,
-    )
+    begun = replace(begun, head=max(begun.head, answer.head), held=begun.held - missing)
     todo = (*answer.split, *inventory.todo[answer.answered :])
     if len(todo) > TODO_RANGES_MAX:
         raise ProtocolError("invalid", f"an inventory of more than {TODO_RANGES_MAX} ranges")

@@ -1,11 +1,14 @@
 """How things look on a terminal: foreign text made harmless, tables that fit."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
+
+from sync_protocol.views import View
 
 # Control characters command a terminal; the others end lines, or turn the order of what is read.
 _COMMANDS: Final = (
@@ -78,6 +81,35 @@ def size_text(size: int) -> str:
     if size < _KIB * _KIB:
         return f"{size / _KIB:.1f} KiB"
     return f"{size / _KIB / _KIB:.1f} MiB"
+
+
+def view_text(view: View, *, since: int | None) -> str:
+    """What of a feed is wanted, on one line; empty if that is all of it.
+
+    Args:
+        view: what is wanted.
+        since: the beginning of the time window, which the gateway may have moved.
+    """
+    parts: list[str] = []
+    if view.kinds is not None:
+        parts.append(f"kinds {', '.join(view.kinds)}")
+    if view.folders is not None:
+        # Items that are in no folder have none that could be written.
+        parts.append(f"folders {', '.join(folder or '(none)' for folder in view.folders)}")
+    if since is not None:
+        parts.append(f"since {date_text(since)}")
+    parts += [f"{shown.kind} as {shown.representation}" for shown in view.shown_as]
+    if view.portion_bytes is not None:
+        parts.append(f"portions of {size_text(view.portion_bytes)}")
+    if view.item_bytes_max is not None:
+        parts.append(f"items up to {size_text(view.item_bytes_max)}")
+    return safe_line("; ".join(parts))
+
+
+def json_text(value: object) -> str:
+    """`value` as JSON on one line, which commands no terminal."""
+    # Everything else that a terminal would obey is not ASCII, or is escaped in JSON anyway.
+    return json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def date_text(unix_s: int | None) -> str:

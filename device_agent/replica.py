@@ -2,12 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
 from device_agent import inventory
-from device_agent.store import Collection, HeldItem, Inventory, ReplicaState, ReplicaStore
+from device_agent.results import AnswerFate, AnswerResult, Event, Happened, PushResult
+from device_agent.store import (
+    Collection,
+    HeldItem,
+    Inventory,
+    ReplicaState,
+    ReplicaStore,
+    mark_fetched,
+)
 from sync_protocol import limits, messages, tokens
 from sync_protocol.digests import digest_of
 from sync_protocol.errors import ProtocolError
@@ -23,6 +30,7 @@ from sync_protocol.messages import (
     Wanted,
 )
 from sync_protocol.token_set import TokenSet
+from sync_protocol.views import WHOLE_FEED, View
 
 # How many ranges a set may have when no sync is under way: more, and the device syncs anyway.
 HELD_RANGES_MAX: Final = 4096
@@ -34,66 +42,60 @@ FETCHES_MAX: Final = 2
 WITHHELD_MAX: Final = 100_000
 # So often in a row a sync may begin anew at once; then the device waits between the attempts.
 TIMES_ANEW_MAX: Final = 3
+# A time window begins earlier than before if a clock was set back: by less than this it stays as it
+# is, and by more the view is another. If somebody wants more days, it always is.
+SINCE_BACK_S_MAX: Final = 2 * 86_400
 
 
-class Event(StrEnum):
-    """What became of an item."""
-
-    CHANGED = "changed"
-    REMOVED = "removed"
-    COMPLETED = "completed"
-
-
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """An item changed, went, or has all its bytes now; `n` is the token it came with."""
-
-    event: Event
-    item_id: str
-    n: int | None
+def is_behind(state: ReplicaState) -> bool:
+    """Whether changes are known to be missing (D3, A5)."""
+    if state.collection is None or state.base is None or state.more:
+        return True
+    held = state.collection.held
+    oldest = tokens.oldest(state.base)
+    unbroken = held.range_count == 1 and oldest in held
+    nothing_yet = not held and state.collection.asof < oldest  # the feed never changed
+    return not (unbroken or nothing_yet)
 
 
-class PushResult(StrEnum):
-    """What a push came to."""
+def completes_up_to(view: View, remainder_bytes_max: int | None) -> int | None:
+    """The size of the largest content whose rest comes by itself (D6); None if all do.
 
-    STORED = "stored"
-    HELD_ALREADY = "held-already"
-    STRANGE = "strange"  # no collection yet, or another lineage: a sync tells what it means
-    OLD = "old"  # older than the items
-    GAP = "gap"  # stored, and it tells of a lost one
-
-
-class AnswerFate(StrEnum):
-    """What an answer came to."""
-
-    TAKEN = "taken"
-    NOT_AWAITED = "not-awaited"  # no request waits for it (A1)
-    OVERTAKEN = "overtaken"  # another epoch than what it is to be joined to: ask again (A1, A4)
-    VOID = "void"  # the collection means nothing any more: take an inventory
-    REFUSED = "refused"
-    UNREADABLE = "unreadable"
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerResult:
-    """What an answer came to.
-
-    Attributes:
-        progress: it brought something, so that asking again at once makes sense.
-        refused: why, if the gateway did not serve the request.
+    What is no larger than a portion is whole when it comes with an answer, and is to be so, too, if
+    it is pushed, where the gateway may give less of it (V6).
     """
-
-    fate: AnswerFate
-    progress: bool = False
-    happened: tuple[Happened, ...] = ()
-    refused: messages.Refused | None = None
+    if remainder_bytes_max is None:
+        return None
+    return max(remainder_bytes_max, view.portion_bytes or 0)
 
 
 class Replica:
     """The rules for one replica. Every method is one transaction of the store."""
 
-    def __init__(self, store: ReplicaStore, *, make_view_id: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: ReplicaStore,
+        *,
+        make_view_id: Callable[[], int],
+        view: View = WHOLE_FEED,
+        remainder_bytes_max: int | None = None,
+        window: str | None = None,
+    ) -> None:
+        """Go on with what is stored, with another view if `view` is another (A3).
+
+        Args:
+            store: of the replica.
+            make_view_id: draws 32 random bits.
+            view: what is wanted. Its `since` only says whether there is a time window: see
+                `move_window`.
+            remainder_bytes_max: a larger content is completed only if somebody asks for it, or if
+                it is no larger than a portion.
+            window: what was said of the time window, in any words. If they are others than before,
+                a beginning that is only a little earlier is meant, and no clock that was set back.
+        """
         self._store = store
+        self._make_view_id = make_view_id
+        self._remainder_bytes_max = remainder_bytes_max
         self._outstanding: bytes | None = None
         self._ranges_asked: tuple[Range, ...] = ()
         self._inventory_room = inventory.REQUEST_INVENTORY_BYTES_MAX
@@ -105,10 +107,13 @@ class Replica:
         self._withheld: set[tuple[str, bytes]] = set()
         state = store.state()
         if state is None:
-            state = ReplicaState(view_id=make_view_id())
+            state = ReplicaState(view_id=make_view_id(), view=view, window=window)
             with store.transaction():
                 store.set_state(state)
         self._state = state
+        self._window = state.window if window is None else window
+        if not _is_continued(state.view, view):
+            self._change_view(view, self._window)
 
     @property
     def state(self) -> ReplicaState:
@@ -122,17 +127,15 @@ class Replica:
 
     def needs_sync(self) -> bool:
         """Whether something is known to be missing (D3, A5)."""
-        state = self._state
-        if state.collection is None or state.base is None or state.more:
-            return True
-        held = state.collection.held
-        oldest = tokens.oldest(state.base)
-        unbroken = held.range_count == 1 and oldest in held
-        nothing_yet = not held and state.collection.asof < oldest  # the feed never changed
-        return not (unbroken or nothing_yet) or bool(self._wanted(1))
+        return is_behind(self._state) or bool(self._wanted(1))
 
     def _wanted(self, limit: int) -> Sequence[HeldItem]:
-        found = self._store.wanted(limit + len(self._misfits) + len(self._withheld))
+        found = self._store.wanted(
+            limit + len(self._misfits) + len(self._withheld),
+            size_max=completes_up_to(self._state.view, self._remainder_bytes_max),
+            # Nothing is held of what was pushed, lost, and changed in something else since.
+            portions=self._state.view.portion_bytes != 0,
+        )
         fit = [
             it
             for it in found
@@ -140,6 +143,59 @@ class Replica:
             and (it.id, it.digest) not in self._withheld
         ]
         return fit[:limit]
+
+    # View
+
+    def move_window(self, since: int | None) -> tuple[Happened, ...]:
+        """Have the time window begin at `since`, Unix seconds, and drop what falls out (F6).
+
+        If that is never, or much earlier than before, or at all earlier and something else was said
+        of the window than before, the view is another (A3).
+        """
+        view = self._state.view
+        tolerated_s = SINCE_BACK_S_MAX if self._window == self._state.window else 0
+        if _is_set_back(view.since, since, tolerated_s):
+            self._change_view(view.model_copy(update={"since": since}), self._window)
+            return ()
+        return self.move_on(since)
+
+    def move_on(self, since: int | None) -> tuple[Happened, ...]:
+        """Have the time window begin at `since` if that is later, and drop what falls out (F6)."""
+        view = self._state.view
+        later = _later(view.since, since)
+        window = self._window if later == since else self._state.window
+        if (later, window) == (view.since, self._state.window):
+            return ()
+        view = view.model_copy(update={"since": later})
+        after = replace(self._state, view=view, window=window)
+        with self._store.transaction():
+            happened = self._drop_ended(after.since)
+            self._store.set_state(after)
+        self._state = after
+        return tuple(happened)
+
+    def _drop_ended(self, since: int | None) -> list[Happened]:
+        """Drop what falls out of a time window that begins at `since` (F6)."""
+        happened: list[Happened] = []
+        if since is not None and since != self._state.since:
+            for item in self._store.ended(since):
+                happened += self._remove(item.id, item.n, item)
+        return happened
+
+    def _change_view(self, view: View, window: str | None) -> None:
+        """Want something else: what tokens meant ends, items and contents stay (A3)."""
+        self._outstanding = None
+        view_id, base = self._make_view_id(), self._state.base
+        self._forget_tokens(ReplicaState(view_id=view_id, base=base, view=view, window=window))
+
+    def fetch(self, item_id: str) -> bool:
+        """Want all of an item, however large it is; False if there is none."""
+        return mark_fetched(self._store, item_id) is not None
+
+    def try_again(self) -> None:
+        """Somebody asks for contents: want those again, too, that could not be had."""
+        self._misfits.clear()
+        self._withheld.clear()
 
     # Push
 
@@ -206,13 +262,13 @@ class Replica:
                 Wanted(id=item.id, digest=item.digest, offset=item.held_bytes) for item in wanted
             ),
             inventory=self._ranges_asked,
+            view=state.view,
         )
 
     def close_request(self) -> None:
         """Nobody waits for the outstanding request any more (Q1)."""
         self._outstanding = None
-        self._misfits.clear()
-        self._withheld.clear()
+        self.try_again()
 
     # Answer
 
@@ -224,14 +280,25 @@ class Replica:
         if answer.refused is not None:
             return AnswerResult(AnswerFate.REFUSED, refused=answer.refused)
         known = self._state.known
-        if answer.void is not None and isinstance(known, Collection):
-            self._begin_anew()
+        if self._is_made_void(answer):
             return self._anew(AnswerFate.VOID)
         if answer.delta is not None and isinstance(known, Collection):
             return self._on_delta(answer.delta, known)
         if answer.inventory is not None and isinstance(known, Inventory):
             return self._on_inventory(answer.inventory, known)
         return AnswerResult(AnswerFate.UNREADABLE)  # not what was asked for
+
+    def _is_made_void(self, answer: Answer) -> bool:
+        """Whether tokens mean nothing any more, by this answer; what they meant is forgotten."""
+        state = self._state
+        if answer.void is not None and state.collection is not None:
+            self._begin_anew()
+            return True
+        told = answer.delta or answer.inventory
+        if told is not None and _is_set_back(state.since, _later(state.view.since, told.since)):
+            self._change_view(state.view, state.window)  # what has come back into it must be sent
+            return True
+        return False
 
     def _on_delta(self, delta: Delta, before: Collection) -> AnswerResult:
         state = self._state
@@ -252,6 +319,7 @@ class Replica:
                 held=held,
             ),
             more=delta.more,
+            narrowed=_later(state.narrowed, delta.since),
         )
         happened: list[Happened] = []
         grown = held != before.held
@@ -267,6 +335,7 @@ class Replica:
             if not delta.more:
                 self._times_anew = 0
                 self._store.forget_removed(delta.head)
+            happened += self._drop_ended(after.since)
             self._store.set_state(after)
         self._state = after
         progress = grown or bool(happened)
@@ -278,8 +347,15 @@ class Replica:
         return AnswerResult(fate, progress=self._times_anew <= TIMES_ANEW_MAX)
 
     def _begin_anew(self) -> None:
-        """Forget what tokens meant; base, items and contents stay (A3)."""
-        state = ReplicaState(view_id=self._state.view_id, base=self._state.base)
+        """Forget what tokens meant; base, view, items and contents stay (A3)."""
+        state = self._state
+        self._forget_tokens(
+            ReplicaState(
+                view_id=state.view_id, base=state.base, view=state.view, window=state.window
+            )
+        )
+
+    def _forget_tokens(self, state: ReplicaState) -> None:
         with self._store.transaction():
             self._store.forget_tokens()
             self._store.forget_removed(None)
@@ -289,7 +365,8 @@ class Replica:
     def _on_inventory(self, answer: Compared, before: Inventory) -> AnswerResult:
         """Take what an inventory told; the last answer makes the collection (A4)."""
         state = self._state
-        if before.begun is not None and answer.epoch != before.begun.epoch:
+        # Another lineage: another epoch, another enrolment, or an operator's other limits.
+        if before.begun is not None and answer.lineage != before.begun.lineage:
             after = replace(state, known=Inventory())
             with self._store.transaction():
                 self._store.set_state(after)
@@ -302,7 +379,8 @@ class Replica:
         self._inventory_room = inventory.next_room_bytes(
             self._ranges_asked, answer.answered, self._inventory_room
         )
-        after = replace(state, base=answer.base, known=known)
+        narrowed = _later(state.narrowed, answer.since)
+        after = replace(state, base=answer.base, known=known, narrowed=narrowed)
         if held is not None and (begun := known.begun) is not None:
             collection = Collection(begun.lineage, begun.epoch, begun.head, begun.p0, held)
             # No inventory moves content: what is missing comes by the sync that follows (A5).
@@ -315,6 +393,7 @@ class Replica:
                 for item_id in self._store.hashed(id_hash):
                     self._store.delete_item(item_id)
                     happened.append(Happened(Event.REMOVED, item_id, None))
+            happened += self._drop_ended(after.since)
             self._store.set_state(after)
         self._state = after
         return AnswerResult(AnswerFate.TAKEN, progress=True, happened=tuple(happened))
@@ -330,13 +409,22 @@ class Replica:
         ):
             return []
         if put is None:
-            self._store.remember(item_id, n)
-            self._store.delete_item(item_id)
-            return [] if old is None else [Happened(Event.REMOVED, item_id, n)]
+            return self._remove(item_id, n, old)
         return self._set(put, n, old)
 
+    def _remove(self, item_id: str, n: int | None, old: HeldItem | None) -> list[Happened]:
+        if n is not None:
+            self._store.remember(item_id, n)
+        self._store.delete_item(item_id)
+        return [] if old is None else [Happened(Event.REMOVED, item_id, n)]
+
     def _set(self, put: Put, n: int | None, old: HeldItem | None) -> list[Happened]:
-        """Make an item what `put` says, without a byte that is held going (D6)."""
+        """Make an item what `put` says, without a byte that is held going (D6).
+
+        It may have been made for an earlier time window, and then is out of this one (F6).
+        """
+        if not View(since=self._state.since).has_in_window(put.date, put.until):
+            return self._remove(put.id, n, old)
         same = old is not None and old.digest == put.digest and old.size == put.size
         self._misfits.pop((put.id, put.digest), None)
         self._withheld.discard((put.id, put.digest))
@@ -352,6 +440,8 @@ class Replica:
             size=put.size,
             held_bytes=old.held_bytes if old is not None and same else 0,
             whole=old.whole if old is not None and same else False,
+            until=put.until,
+            is_fetched=old.is_fetched if old is not None and same else False,
         )
         content = put.content or b""
         if not item.whole and (not same or len(content) > item.held_bytes):
@@ -374,6 +464,7 @@ class Replica:
         if content in self._withheld or len(self._withheld) >= WITHHELD_MAX:
             return False
         self._withheld.add(content)
+        self._store.set_item(replace(item, is_withheld=True))
         return True
 
     def _append(self, remainder: Remainder) -> tuple[bool, list[Happened]]:
@@ -389,7 +480,7 @@ class Replica:
             return False, []
         self._store.append_content(item.id, remainder.offset, remainder.content)
         held_bytes = remainder.offset + len(remainder.content)
-        item = self._checked(replace(item, held_bytes=held_bytes))
+        item = self._checked(replace(item, held_bytes=held_bytes, is_withheld=False))
         self._store.set_item(item)
         completed = [Happened(Event.COMPLETED, item.id, item.n)] if item.whole else []
         return item.held_bytes == held_bytes, completed
@@ -404,3 +495,22 @@ class Replica:
         if len(self._misfits) < MISFITS_MAX:
             self._misfits[item.id, item.digest] += 1
         return replace(item, held_bytes=0)
+
+
+def _is_continued(before: View, view: View) -> bool:
+    """Whether a replica can go on with `view`: only its time window may be another, and later."""
+    if before.since is not None and view.since is None:
+        return False
+    return before.model_copy(update={"since": None}) == view.model_copy(update={"since": None})
+
+
+def _is_set_back(
+    before: int | None, since: int | None, tolerated_s: int = SINCE_BACK_S_MAX
+) -> bool:
+    """Whether a time window begins so much earlier that what is in it must be told anew."""
+    return before is not None and (since is None or since < before - tolerated_s)
+
+
+def _later(before: int | None, since: int | None) -> int | None:
+    """The later of two beginnings of a time window; None is the earliest."""
+    return max((it for it in (before, since) if it is not None), default=None)

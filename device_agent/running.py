@@ -6,24 +6,25 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Final
 
 from device_agent.agent import REFUSALS_MAX, DeviceAgent
 from device_agent.agent_file import AgentFile
-from device_agent.data_dir import STORE_FILE
+from device_agent.data_dir import POKE, STORE_FILE, announce
 from device_agent.errors import AgentError
 from device_agent.feed_sync import SyncDone
 from device_agent.password import read_password
 from device_agent.printing import safe_line
-from device_agent.replica import Event, Happened
+from device_agent.results import Event, Happened
 from device_agent.settings import ENVIRONMENT_PREFIX, Settings, broker_address
+from device_agent.views import WantedView
 
 _LOG: Final = logging.getLogger(__name__)
 
-# Somebody waits for `sync`: one more try, in case the broker is just starting.
-_SYNC_REFUSALS_MAX: Final = 2
+# Somebody waits: one more try, in case the broker is just starting.
+REFUSALS_WAITING_MAX: Final = 2
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -73,27 +74,40 @@ def run(settings: Settings) -> None:
     Raises:
         AgentError: it cannot start, or it stopped by itself.
     """
-    _log_to_stderr(logging.INFO)
+    log_to_stderr(logging.INFO)
     report = _Report()
-    agent = _agent(settings, refusals_max=REFUSALS_MAX, report=report)
-    ended: SimpleQueue[str] = SimpleQueue()  # its put may be called in a signal's handler
+    agent = make_agent(
+        settings,
+        feeds=settings.feeds,
+        refusals_max=REFUSALS_MAX,
+        on_change=report.on_change,
+        on_sync=report.on_sync,
+    )
+    _warn_of_strangers(settings)
+    # What ended it, or None to have the agent look. Its put may be called in a signal's handler.
+    told: SimpleQueue[str | None] = SimpleQueue()
 
     def on_signal(number: int, _frame: object) -> None:
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)  # a second one does not wait
-        ended.put(signal.Signals(number).name)
+        told.put(signal.Signals(number).name)
 
     def watch() -> None:
         agent.wait_stopped()
-        ended.put("")
+        told.put("")
 
     for each in _SIGNALS:
         signal.signal(each, on_signal)
+    signal.signal(POKE, lambda *_: told.put(None))
     with agent, _reading(settings) as file:
         report.watch(file)
         threading.Thread(target=watch, name="watch", daemon=True).start()
+        announce(settings.data_dir)  # now that a poke is heard
+        agent.look()  # at what was marked before
         _LOG.info("started as %s, for %s", settings.id, ", ".join(settings.feeds))
-        cause = ended.get()
+        while (cause := told.get()) is None:
+            agent.look()
+        signal.signal(POKE, signal.SIG_IGN)  # one that is on its way ends nothing
         _LOG.info("stopping: %s", cause or "the agent failed")
     if agent.failure is not None:
         raise AgentError(str(agent.failure)) from agent.failure
@@ -105,15 +119,46 @@ def sync(settings: Settings, *, timeout_s: float) -> None:
     Raises:
         AgentError: not all is here.
     """
-    _log_to_stderr(logging.WARNING)
-    with _agent(settings, refusals_max=_SYNC_REFUSALS_MAX, report=_Report()) as agent:
+    log_to_stderr(logging.WARNING)
+    _warn_of_strangers(settings)
+    with make_agent(settings, feeds=settings.feeds) as agent:
         agent.sync(timeout_s)
 
 
-def _agent(settings: Settings, *, refusals_max: int, report: _Report) -> DeviceAgent:
+def _warn_of_strangers(settings: Settings) -> None:
+    for feed in settings.feed.keys() - set(settings.feeds):
+        _LOG.warning(
+            "the settings have a table feed.%s, but this feed is not among those that are kept: %s",
+            feed,
+            ", ".join(settings.feeds),
+        )
+
+
+def make_agent(
+    settings: Settings,
+    *,
+    feeds: Sequence[str],
+    views: Mapping[str, WantedView] | None = None,
+    refusals_max: int = REFUSALS_WAITING_MAX,
+    on_change: Callable[[str, Happened], None] | None = None,
+    on_sync: Callable[[SyncDone], None] | None = None,
+) -> DeviceAgent:
+    """An agent for `feeds`.
+
+    Args:
+        settings: of the agent.
+        feeds: to keep.
+        views: what is wanted of them, if not what the settings say.
+        refusals_max: logins refused in a row before it gives up.
+        on_change: see `DeviceAgent`.
+        on_sync: see `DeviceAgent`.
+
+    Raises:
+        AgentError: something lacks in the settings.
+    """
     if settings.id is None:
         raise AgentError(_unset("device id", "--id ID", "id"))
-    if not settings.feeds:
+    if not feeds:
         raise AgentError(_unset("feed", "--feed FEED", "feeds"))
     host, port = broker_address(settings.broker)
     password, warning = read_password(settings.id, settings.password_file)
@@ -121,13 +166,14 @@ def _agent(settings: Settings, *, refusals_max: int, report: _Report) -> DeviceA
         _LOG.warning("%s", warning)
     return DeviceAgent(
         settings.id,
-        feeds=settings.feeds,
+        feeds=feeds,
         host=host,
         port=port,
         password=password,
         data_dir=settings.data_dir,
-        on_change=report.on_change,
-        on_sync=report.on_sync,
+        views={feed: settings.wanted(feed) for feed in feeds} if views is None else views,
+        on_change=on_change,
+        on_sync=on_sync,
         waits=settings.waits,
         form=settings.format,
         answer_bytes_max=settings.answer_bytes_max,
@@ -150,7 +196,8 @@ def _reading(settings: Settings) -> Iterator[AgentFile]:
         yield file
 
 
-def _log_to_stderr(level: int) -> None:
+def log_to_stderr(level: int) -> None:
+    """Log to standard error from that level on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         _SafeFormatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")

@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
-from annotated_types import Ge, Le
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from annotated_types import Ge, Le, Len
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -18,8 +25,9 @@ from pydantic_settings import (
 
 from device_agent.errors import AgentError
 from device_agent.schedule import Waits
+from device_agent.views import WantedView, wanted_view
 from sync_protocol import limits
-from sync_protocol.names import DeviceId, FeedName
+from sync_protocol.names import DeviceId, FeedName, Folder, Kind, Representation
 from sync_protocol.topics import PREFIX_DEFAULT, Topics
 from sync_protocol.wire import Format
 
@@ -28,6 +36,14 @@ ENVIRONMENT_PREFIX: Final = "TALLYSYNC_AGENT_"
 CONFIG_VARIABLE: Final = ENVIRONMENT_PREFIX + "CONFIG"
 # Where `gateway run` has its embedded broker.
 BROKER_DEFAULT: Final = "127.0.0.1:21883"
+
+# Says of any limit of what is wanted that there is none.
+ALL: Final = "all"
+DAYS_MAX: Final = 36_500
+# Contacts, calendar entries and nearly all mails are smaller, and are to be whole without a word.
+# What is larger holds attachments, which would keep a slow link busy for minutes, mostly for
+# nothing: few are ever opened on a handheld.
+REMAINDER_BYTES_DEFAULT: Final = 1 * limits.MIB
 
 _PORT_MAX: Final = 65_535
 _WAITS: Final = Waits()
@@ -64,8 +80,31 @@ def _checked_prefix(text: str) -> str:
 
 
 def _split(value: object) -> object:
-    """Feeds in the environment are separated by commas."""
+    """Lists in the environment are separated by commas."""
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _or_all(value: object) -> object:
+    return None if value == ALL else value
+
+
+def _split_or_all(value: object) -> object:
+    return _split(_or_all(value))
+
+
+def _pairs(value: object) -> object:
+    """A table in the environment is KEY=VALUE, separated by commas."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, str] = {}
+    for pair in filter(None, value.split(",")):
+        key, equals, name = (part.strip() for part in pair.partition("="))
+        if not equals:
+            raise ValueError(f"it is KIND=REPRESENTATION, separated by commas, not {pair!a}")
+        if key in found:
+            raise ValueError(f"{key} is there twice")
+        found[key] = name
+    return found
 
 
 def _data_dir() -> Path:
@@ -74,8 +113,43 @@ def _data_dir() -> Path:
     return Path(base).expanduser() / "tallysync" / "agent"
 
 
-class Settings(BaseSettings):
-    """All settings of the agent. Names end in their unit: `_s` are seconds."""
+_Bytes = Annotated[int, Ge(0), Le(limits.CONTENT_BYTES_MAX)]
+
+
+class FeedSettings(BaseModel):
+    """What is wanted of a feed; None restricts nothing, and is written "all"."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kinds: Annotated[
+        Annotated[tuple[Kind, ...], Len(1, limits.VIEW_KINDS_MAX)] | None,
+        NoDecode,
+        BeforeValidator(_split_or_all),
+    ] = None
+    folders: Annotated[
+        Annotated[tuple[Folder, ...], Len(1, limits.VIEW_FOLDERS_MAX)] | None,
+        NoDecode,
+        BeforeValidator(_split_or_all),
+    ] = None
+    days: Annotated[Annotated[int, Ge(1), Le(DAYS_MAX)] | None, BeforeValidator(_or_all)] = None
+    representations: Annotated[
+        dict[Kind, Representation],
+        Len(0, limits.VIEW_KINDS_MAX),
+        NoDecode,
+        BeforeValidator(_pairs),
+    ] = Field(default_factory=dict)
+    portion_bytes: Annotated[_Bytes | None, BeforeValidator(_or_all)] = None
+    item_bytes_max: Annotated[_Bytes | None, BeforeValidator(_or_all)] = None
+    remainder_bytes_max: Annotated[_Bytes | None, BeforeValidator(_or_all)] = (
+        REMAINDER_BYTES_DEFAULT
+    )
+
+
+class Settings(BaseSettings, FeedSettings):
+    """All settings of the agent. Names end in their unit: `_s` are seconds.
+
+    What is wanted of a feed holds for all of them, but where `feed` says it of one.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, toml_file=None
@@ -97,6 +171,14 @@ class Settings(BaseSettings):
     ] = limits.ANSWER_BYTES_DEFAULT
     format: Format = Format.CBOR
     topic_prefix: Annotated[str, AfterValidator(_checked_prefix)] = PREFIX_DEFAULT
+    feed: dict[FeedName, FeedSettings] = Field(default_factory=dict)
+
+    def wanted(self, feed: str) -> WantedView:
+        """What is wanted of that feed."""
+        own = self.feed.get(feed)
+        said = {} if own is None else {name: getattr(own, name) for name in own.model_fields_set}
+        common = {name: getattr(self, name) for name in FeedSettings.model_fields}
+        return wanted_view(**(common | said))
 
     @property
     def waits(self) -> Waits:
@@ -152,7 +234,9 @@ def load(path: Path | None = None, **overrides: object) -> Settings:
 
 
 def _check_environment(environment: Mapping[str, str]) -> None:
-    known = {(ENVIRONMENT_PREFIX + name).upper() for name in Settings.model_fields}
+    # A table of tables has no place in a variable.
+    names = Settings.model_fields.keys() - {"feed"}
+    known = {(ENVIRONMENT_PREFIX + name).upper() for name in names}
     known.add(CONFIG_VARIABLE)
     for variable in sorted(environment):
         if variable.upper().startswith(ENVIRONMENT_PREFIX) and variable.upper() not in known:
@@ -165,9 +249,10 @@ def _check_environment(environment: Mapping[str, str]) -> None:
 def _explained(error: ValidationError, path: Path | None, values: Mapping[str, object]) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     key = str(first["loc"][0])
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":
-        known = ", ".join(Settings.model_fields)
+        model = Settings if len(first["loc"]) == 1 else FeedSettings
+        known = ", ".join(model.model_fields)
         return f"no setting is called {where} ({path}); known are {known}"
     in_environment = any(name.upper() == ENVIRONMENT_PREFIX + key.upper() for name in os.environ)
     if key in values:
@@ -176,4 +261,7 @@ def _explained(error: ValidationError, path: Path | None, values: Mapping[str, o
         source = ENVIRONMENT_PREFIX + key.upper()
     else:
         source = str(path)
-    return f"{where} ({source}): {first['msg'].removeprefix('Value error, ')}"
+    said = first["msg"].removeprefix("Value error, ")
+    may_be_all = FeedSettings.model_fields.keys() - {"representations"}
+    otherwise = f', or "{ALL}"' if first["loc"][-1] in may_be_all else ""
+    return f"{where} ({source}): {said}{otherwise}"

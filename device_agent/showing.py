@@ -1,12 +1,10 @@
 """What items, show and status print."""
 
 import contextlib
-import json
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Final
 
 import typer
@@ -19,12 +17,15 @@ from device_agent.inspection import FeedStatus
 from device_agent.printing import (
     age_text,
     date_text,
+    json_text,
     moment_text,
     safe_line,
     safe_text,
     size_text,
     table,
+    view_text,
 )
+from device_agent.replica import completes_up_to
 from device_agent.settings import Settings
 from device_agent.store import HeldItem
 
@@ -54,7 +55,8 @@ def item(settings: Settings, only: Sequence[str], named: str, *, as_json: bool) 
         feed, found = inspection.find(file, only, named)
         content = b"".join(file.replica(feed).checked_content(found))
     if as_json:
-        typer.echo(_json(inspection.fields(feed, found) | inspection.content_fields(content)))
+        fields = inspection.fields(feed, found) | inspection.content_fields(content)
+        typer.echo(json_text(fields))
         return
     for label, value in (
         ("id", found.id),
@@ -64,11 +66,11 @@ def item(settings: Settings, only: Sequence[str], named: str, *, as_json: bool) 
         ("flags", " ".join(found.flags)),
         ("date", date_text(found.date)),
         ("content", f"{found.media_type}, {size_text(found.size)}"),
-        ("", "" if found.whole else _incomplete(found)),
+        ("", "" if found.whole else _incomplete(settings, feed, found)),
     ):
         if value:
             typer.echo(f"{label:9}{safe_line(value)}")
-    text = inspection.content_text(found.media_type, content)
+    text = inspection.content_text(found, content)
     binary = "(not text; --raw writes it as it is)"
     typer.echo("\n" + (binary if text is None else safe_text(text).removesuffix("\n")))
 
@@ -85,7 +87,7 @@ def raw(settings: Settings, only: Sequence[str], named: str) -> None:
             sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()
     if not found.whole:
-        raise AgentError(f"{found.id}: {_incomplete(found)}")
+        raise AgentError(f"{found.id}: {_incomplete(settings, feed, found)}")
 
 
 def status(settings: Settings, only: Sequence[str], *, as_json: bool) -> None:
@@ -93,13 +95,19 @@ def status(settings: Settings, only: Sequence[str], *, as_json: bool) -> None:
     path = settings.data_dir / STORE_FILE
     with _opened(settings) as file:
         found = [
-            inspection.status(file, feed, now=time.time(), period_s=settings.sync_period_s)
+            inspection.status(
+                file,
+                feed,
+                now=time.time(),
+                period_s=settings.sync_period_s,
+                remainder_bytes_max=settings.wanted(feed).remainder_bytes_max,
+            )
             for feed in inspection.feeds(file, only)
         ]
         size = inspection.file_bytes(path)
     if as_json:
-        each = [asdict(one) for one in found]
-        typer.echo(_json({"file": str(path), "file_bytes": size, "feeds": each}))
+        each = [inspection.status_fields(one) for one in found]
+        typer.echo(json_text({"file": str(path), "file_bytes": size, "feeds": each}))
         return
     for one in found:
         _print_status(one)
@@ -140,8 +148,15 @@ def _print_status(one: FeedStatus) -> None:
     if one.synced_at is not None and one.ago_s is not None:
         last = f"{moment_text(one.synced_at)}, {age_text(one.ago_s)}"
     stale = "  (stale: is an agent running, and a gateway?)" if one.stale else ""
-    missing = "something; the next sync brings it" if one.missing else "nothing that is known of"
+    missing = "nothing that is known of"
+    if one.missing:
+        missing = "something; the next sync brings it"
+    elif one.incomplete:
+        missing += "; 'device-agent fetch ITEM' completes an item"
+    view = view_text(one.view, since=one.since)
     typer.echo(f"{one.feed}")
+    if view:
+        typer.echo(f"  view       {view}")
     typer.echo(f"  items      {_counted(one.items, one.incomplete)}")
     typer.echo(f"  last sync  {last}{stale}")
     typer.echo(f"  missing    {missing}")
@@ -161,19 +176,22 @@ def _counted(count: int, incomplete: int) -> str:
     return f"{count} {noun}" + (f", {incomplete} incomplete" if incomplete else "")
 
 
-def _incomplete(found: HeldItem) -> str:
-    return f"INCOMPLETE: {found.held_bytes} of {found.size} bytes are here"
+def _incomplete(settings: Settings, feed: str, found: HeldItem) -> str:
+    wanted = settings.wanted(feed)
+    most = completes_up_to(wanted.view, wanted.remainder_bytes_max)
+    if found.is_withheld:
+        rest = "the gateway cannot give the rest now"
+    elif found.is_fetched or most is None or found.size <= most:
+        rest = "the next sync brings the rest"
+    else:
+        rest = f"'device-agent fetch {found.id}' brings the rest"
+    return f"INCOMPLETE: {found.held_bytes} of {found.size} bytes are here; {rest}"
 
 
 def _print_json_list(values: Iterable[object]) -> None:
     """Print one value a line, as they come: a large feed is not kept in memory."""
     before = "["
     for value in values:
-        typer.echo(before + _json(value), nl=False)
+        typer.echo(before + json_text(value), nl=False)
         before = ",\n "
     typer.echo("[]" if before == "[" else "]")
-
-
-def _json(value: object) -> str:
-    # Everything else that a terminal would obey is not ASCII, or is escaped in JSON anyway.
-    return json.dumps(value).replace("\x7f", "\\u007f")

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sync_protocol import inventory
 from sync_protocol.token_set import TokenSet
+from sync_protocol.views import WHOLE_FEED, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Begun:
     Attributes:
         epoch, p0, upto: of the first answer; `upto` is its head.
         head: of the newest answer.
-        lineage: of the newest answer.
+        lineage: of all of them.
         held: the token set that the inventory will end with, if nothing more is missing.
     """
 
@@ -63,12 +64,15 @@ class ReplicaState:
     """The state of one replica beside its items.
 
     Attributes:
-        view_id: names the view; drawn at random when it is made.
+        view_id: names the view; drawn at random when it is made, and when it is another.
         base: what tokens count from; None before the first answer.
         known: the collection; or, before the first one and after the gateway called it void, the
             inventory that leads to the next.
         floor: pushes up to here are older than the items (D1).
         more: the last answer said that changes are pending.
+        view: what is asked for.
+        narrowed: the beginning of the time window, where the gateway gives less of it (V5).
+        window: what was said of the time window that `view` has, in words that are only compared.
     """
 
     view_id: int
@@ -76,6 +80,14 @@ class ReplicaState:
     known: Collection | Inventory = Inventory()
     floor: int | None = None
     more: bool = False
+    view: View = WHOLE_FEED
+    narrowed: int | None = None
+    window: str | None = None
+
+    @property
+    def since(self) -> int | None:
+        """The beginning of the time window, Unix seconds; None without one."""
+        return max((it for it in (self.view.since, self.narrowed) if it is not None), default=None)
 
     @property
     def collection(self) -> Collection | None:
@@ -93,6 +105,9 @@ class HeldItem:
         size: bytes of its whole content.
         held_bytes: how many of these are here, from byte 0 on.
         whole: all of them are here, and their digest fits.
+        until: the last moment that it is about, Unix seconds; None if that is its date.
+        is_fetched: somebody asked for all of it, however large it is.
+        is_withheld: the gateway said last that it cannot give the rest (G4).
     """
 
     id: str
@@ -106,6 +121,9 @@ class HeldItem:
     size: int
     held_bytes: int
     whole: bool
+    until: int | None = None
+    is_fetched: bool = False
+    is_withheld: bool = False
 
     @property
     def etag(self) -> bytes:
@@ -116,8 +134,18 @@ class HeldItem:
             folder=self.folder,
             flags=self.flags,
             date=self.date,
+            until=self.until,
             media_type=self.media_type,
         )
+
+
+def mark_fetched(store: "ReplicaStore", item_id: str) -> HeldItem | None:
+    """Have all of an item wanted, within one transaction; the item, or None if there is none."""
+    with store.transaction():
+        item = store.item(item_id)
+        if item is not None:
+            store.set_item(replace(item, is_fetched=True, is_withheld=False))
+    return item
 
 
 class ReplicaStore(Protocol):
@@ -162,8 +190,18 @@ class ReplicaStore(Protocol):
     def hashed(self, id_hash: bytes) -> Sequence[str]:
         """The ids of the items with that id hash."""
 
-    def wanted(self, limit: int) -> Sequence[HeldItem]:
-        """Up to `limit` items that are not whole, newest first, those of unknown `n` last."""
+    def wanted(
+        self, limit: int, *, size_max: int | None, portions: bool = True
+    ) -> Sequence[HeldItem]:
+        """Up to `limit` items that are to be completed: first those that are fetched.
+
+        Of these and of the others the newest come first, those of unknown `n` last. They are not
+        whole, and not larger than `size_max`, or fetched, or with `portions` such of which nothing
+        is held.
+        """
+
+    def ended(self, before: int) -> Sequence[HeldItem]:
+        """The items that are about nothing as late as `before`, Unix seconds (F6)."""
 
     def clear_content(self, item_id: str) -> None:
         """Drop the bytes held of an item."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from device_agent.store import HeldItem, ReplicaState
 from sync_protocol import inventory
+from sync_protocol.views import View
 
 
 class MemoryReplicaStore:
@@ -85,10 +86,30 @@ class MemoryReplicaStore:
         """See `ReplicaStore`."""
         return [item_id for item_id in self._items if inventory.id_hash(item_id) == id_hash]
 
-    def wanted(self, limit: int) -> Sequence[HeldItem]:
+    def wanted(
+        self, limit: int, *, size_max: int | None, portions: bool = True
+    ) -> Sequence[HeldItem]:
         """See `ReplicaStore`."""
-        partial = [item for item in self._items.values() if not item.whole]
-        return sorted(partial, key=lambda item: (item.n is None, -(item.n or 0), item.id))[:limit]
+        partial = [
+            item
+            for item in self._items.values()
+            if not item.whole
+            and (
+                item.is_fetched
+                or size_max is None
+                or item.size <= size_max
+                or (portions and not item.held_bytes)
+            )
+        ]
+        partial.sort(
+            key=lambda item: (not item.is_fetched, item.n is None, -(item.n or 0), item.id)
+        )
+        return partial[:limit]
+
+    def ended(self, before: int) -> Sequence[HeldItem]:
+        """See `ReplicaStore`."""
+        view = View(since=before)
+        return [it for it in self.items() if not view.has_in_window(it.date, it.until)]
 
     def clear_content(self, item_id: str) -> None:
         """See `ReplicaStore`."""

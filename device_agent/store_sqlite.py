@@ -8,14 +8,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
 from device_agent.errors import AgentError
 from device_agent.store import Begun, Collection, HeldItem, Inventory, ReplicaState
 from sync_protocol import inventory
 from sync_protocol.errors import ProtocolError
-from sync_protocol.limits import TOKEN_SET_BYTES_MAX
+from sync_protocol.limits import INTEGER_MAX, TOKEN_SET_BYTES_MAX
 from sync_protocol.token_set import TokenSet
+from sync_protocol.views import View
 
-_COLUMNS: Final = "id, n, kind, folder, flags, date, media_type, digest, size, held_bytes, whole"
+_COLUMNS: Final = (
+    "id, n, kind, folder, flags, date, media_type, digest, size, held_bytes, whole,"
+    " until, is_fetched, is_withheld"
+)
 
 
 class StoreError(AgentError):
@@ -69,11 +75,14 @@ class SqliteReplicaStore:
     @in_words()
     def state(self) -> ReplicaState | None:
         """See `ReplicaStore`."""
-        made, view_id, base, lineage, epoch, asof, p0, held, floor, more = self._db.execute(
-            "SELECT made, view_id, base, lineage, epoch, asof, p0, tokens, floor, more"
-            " FROM replica WHERE number = ?",
+        (
+            made, view_id, base, lineage, epoch, asof, p0, held, floor, more, view, narrowed,
+            window,
+        ) = self._db.execute(
+            "SELECT made, view_id, base, lineage, epoch, asof, p0, tokens, floor, more, view,"
+            " narrowed, time_window FROM replica WHERE number = ?",
             (self._number,),
-        ).fetchone()
+        ).fetchone()  # fmt: skip
         if not made:
             return None
         known = (
@@ -81,7 +90,7 @@ class SqliteReplicaStore:
             if lineage is None
             else Collection(lineage, epoch, asof, p0, _token_set(held))
         )
-        return ReplicaState(view_id, base, known, floor, bool(more))
+        return ReplicaState(view_id, base, known, floor, bool(more), _view(view), narrowed, window)
 
     def _inventory(self) -> Inventory:
         found = self._db.execute(
@@ -107,9 +116,12 @@ class SqliteReplicaStore:
                 self._set_inventory(under_way)
         self._db.execute(
             "UPDATE replica SET made = 1, view_id = ?, base = ?, lineage = ?, epoch = ?, asof = ?,"
-            " p0 = ?, tokens = ?, floor = ?, more = ? WHERE number = ?",
+            " p0 = ?, tokens = ?, floor = ?, more = ?, view = ?, narrowed = ?,"
+            " time_window = ? WHERE number = ?",
             (
-                state.view_id, state.base, *collection, state.floor, int(state.more), self._number,
+                state.view_id, state.base, *collection, state.floor, int(state.more),
+                state.view.model_dump_json(exclude_defaults=True), state.narrowed, state.window,
+                self._number,
             ),
         )  # fmt: skip
 
@@ -174,15 +186,18 @@ class SqliteReplicaStore:
         """See `ReplicaStore`."""
         self._db.execute(
             f"INSERT INTO item (replica, {_COLUMNS}, id_hash, etag)"  # noqa: S608 - our own column names
-            f" VALUES (?{', ?' * 13})"
+            f" VALUES (?{', ?' * 16})"
             " ON CONFLICT (replica, id) DO UPDATE SET n = excluded.n, kind = excluded.kind,"
             " folder = excluded.folder, flags = excluded.flags, date = excluded.date,"
             " media_type = excluded.media_type, digest = excluded.digest, size = excluded.size,"
-            " held_bytes = excluded.held_bytes, whole = excluded.whole, etag = excluded.etag",
+            " held_bytes = excluded.held_bytes, whole = excluded.whole, etag = excluded.etag,"
+            " until = excluded.until, is_fetched = excluded.is_fetched,"
+            " is_withheld = excluded.is_withheld",
             (
                 self._number, item.id, item.n, item.kind, item.folder, json.dumps(item.flags),
                 item.date, item.media_type, item.digest, item.size, item.held_bytes,
-                int(item.whole), inventory.id_hash(item.id), item.etag,
+                int(item.whole), item.until, int(item.is_fetched), int(item.is_withheld),
+                inventory.id_hash(item.id), item.etag,
             ),
         )  # fmt: skip
 
@@ -235,12 +250,45 @@ class SqliteReplicaStore:
         return [item_id for (item_id,) in found]
 
     @in_words()
-    def wanted(self, limit: int) -> Sequence[HeldItem]:
+    def wanted(
+        self, limit: int, *, size_max: int | None, portions: bool = True
+    ) -> Sequence[HeldItem]:
         """See `ReplicaStore`."""
         found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM item WHERE replica = ? AND NOT whole"  # noqa: S608 - our own column names
+            f"SELECT {_COLUMNS} FROM item INDEXED BY item_fetched"  # noqa: S608 - our own column names
+            " WHERE replica = ? AND NOT whole AND is_fetched"
             " ORDER BY n DESC, id LIMIT ?",  # SQLite sorts NULL below all numbers
             (self._number, limit),
+        ).fetchall()
+        room = limit - len(found)
+        if room > 0 and (size_max is None or self._is_any_other(size_max, portions=portions)):
+            found += self._db.execute(
+                f"SELECT {_COLUMNS} FROM item"  # noqa: S608 - our own column names
+                " WHERE replica = ? AND NOT whole AND NOT is_fetched"
+                " AND (size <= ? OR ? AND NOT held_bytes)"
+                " ORDER BY n DESC, id LIMIT ?",
+                (self._number, INTEGER_MAX if size_max is None else size_max, portions, room),
+            )
+        return [_item(values) for values in found]
+
+    def _is_any_other(self, size_max: int, *, portions: bool) -> bool:
+        """Whether any is wanted beside those that are fetched."""
+        # Each has an index. Without them it takes a look at all contents that are left in part.
+        (found,) = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM item INDEXED BY item_small"
+            " WHERE replica = ?1 AND NOT whole AND NOT is_fetched AND size <= ?2)"
+            " OR ?3 AND EXISTS (SELECT 1 FROM item INDEXED BY item_empty"
+            " WHERE replica = ?1 AND NOT whole AND NOT is_fetched AND NOT held_bytes)",
+            (self._number, size_max, portions),
+        ).fetchone()
+        return bool(found)
+
+    @in_words()
+    def ended(self, before: int) -> Sequence[HeldItem]:
+        """See `ReplicaStore`."""
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM item WHERE replica = ? AND coalesce(until, date) < ?",  # noqa: S608 - our own column names
+            (self._number, before),
         )
         return [_item(values) for values in found]
 
@@ -279,6 +327,13 @@ class SqliteReplicaStore:
             raise StoreError(damaged(Path("the agent's file"), f"the content of {item.id!a}"))
 
 
+def _view(text: str) -> View:
+    try:
+        return View.model_validate_json(text)
+    except ValidationError as error:
+        raise StoreError(damaged(Path("the agent's file"), "a view")) from error
+
+
 def _token_set(coded: bytes) -> TokenSet:
     try:
         return TokenSet.decode(coded)
@@ -303,5 +358,6 @@ def _item(values: tuple[object, ...]) -> HeldItem:
         fields[4] = tuple(json.loads(str(fields[4]))) if fields[4] != "[]" else ()
     except (ValueError, TypeError) as error:
         raise StoreError(damaged(Path("the agent's file"), error)) from error
-    fields[10] = bool(fields[10])
+    for flag in (10, 12, 13):
+        fields[flag] = bool(fields[flag])
     return HeldItem(*fields)  # type: ignore[arg-type]  # the columns are STRICT

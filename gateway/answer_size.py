@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.feed import Row
+from gateway.viewed import Effective
 from sync_protocol.wire import Format
 
 # What a message needs beside texts, contents and token sets, when its numbers are the largest.
 ANSWER_OVERHEAD_BYTES: Final = 256
-_CHANGE_OVERHEAD_BYTES: Final[Mapping[Format, int]] = {Format.CBOR: 72, Format.JSON: 184}
+_CHANGE_OVERHEAD_BYTES: Final[Mapping[Format, int]] = {Format.CBOR: 82, Format.JSON: 211}
 _FLAG_OVERHEAD_BYTES: Final = 3
 
 
@@ -23,11 +23,13 @@ class Sizes:
         """A change or a remainder without what it tells of the item."""
         return _CHANGE_OVERHEAD_BYTES[self.form] + self.text(item_id)
 
-    def change(self, row: Row) -> int:
+    def change(self, change: Effective) -> int:
         """A change without its content."""
+        row = change.row
         size = self.head(row.id)
-        if not row.deleted:
-            size += sum(self.text(it) for it in (row.kind, row.folder, row.media_type))
+        if change.rendering is not None:
+            texts = (row.kind, row.folder, change.rendering.media_type)
+            size += sum(self.text(it) for it in texts)
             size += sum(self.text(it) + _FLAG_OVERHEAD_BYTES for it in row.flags)
         return size
 

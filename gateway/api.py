@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -11,16 +10,16 @@ from typing import Final, ParamSpec, TypeVar
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from gateway import api_models as models
 from gateway import api_values
+from gateway.api_guard import HEALTH_PATH, Guard
 from gateway.api_values import (
     REFUSALS,
     RefusedError,
@@ -29,16 +28,15 @@ from gateway.api_values import (
     read_query,
     refusal_of,
 )
-from gateway.device import DeviceError
-from gateway.feed import Alter, Delete, FeedError, Mutation, Put
+from gateway.device import Allowed, DeviceError
+from gateway.feed import FeedError
+from gateway.rows import Alter, Delete, Mutation, Put
 from gateway.service import Service
 from sync_protocol import limits, names
 
-HEALTH_PATH: Final = "/v1/health"
 # Threads of our own: each keeps a connection to the store, so they must not come and go.
 THREADS: Final = 8
 BODY_SECONDS_MAX: Final = 60.0
-_HTTP_PORT: Final = 80
 # What `curl --data-binary` says when nobody told it what it sends.
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -89,10 +87,9 @@ def create_app(service: Service, *, token: str, port: int) -> ASGIApp:
             Route("/v1/devices/{device}", endpoints.device),
             Route("/v1/devices/{device}", endpoints.remove_device, methods=["DELETE"]),
             Route("/v1/devices/{device}/resync", endpoints.resync_device, methods=["POST"]),
+            Route("/v1/devices/{device}/allowed", endpoints.limit_device, methods=["PUT"]),
         ],
-        middleware=[
-            Middleware(_Guard, token=token, port=port, count=service.counters.count),
-        ],
+        middleware=[Middleware(Guard, token=token, port=port, refuse=endpoints.refuse)],
         exception_handlers={
             RefusedError: endpoints.refused,
             HTTPException: endpoints.not_served,
@@ -101,50 +98,6 @@ def create_app(service: Service, *, token: str, port: int) -> ASGIApp:
         },
         lifespan=lifespan,
     )
-
-
-class _Guard:
-    """Refuses what does not come from a program of this machine that has the token."""
-
-    def __init__(
-        self, app: ASGIApp, *, token: str, port: int, count: Callable[[str], None]
-    ) -> None:
-        self._app = app
-        self._authorization = f"Bearer {token}".encode()
-        loopback = ("127.0.0.1", "localhost", "[::1]")
-        self._hosts = {f"{name}:{port}" for name in loopback}
-        if port == _HTTP_PORT:
-            self._hosts.update(loopback)
-        self._count = count
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            try:
-                self._check(Headers(scope=scope), scope["path"])
-            except RefusedError as refused:
-                self._count(f"api refusals: {refused.reason}")
-                await _error(refused.status, refused.reason, str(refused))(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    def _check(self, headers: Headers, path: str) -> None:
-        # A web page that had its name resolve to 127.0.0.1 would come with that name.
-        if headers.get("host", "").lower() not in self._hosts:
-            raise RefusedError(
-                403, "host", f"the Host header must be one of {', '.join(sorted(self._hosts))}"
-            )
-        if "origin" in headers:
-            raise RefusedError(403, "origin", "web pages have no access: send no Origin header")
-        if path == HEALTH_PATH:
-            return
-        given = headers.get("authorization", "").encode("latin-1")
-        if not secrets.compare_digest(given, self._authorization):
-            raise RefusedError(
-                401,
-                "token",
-                "send 'Authorization: Bearer TOKEN', with the token from api.json in the gateway's"
-                " data directory; each start of the gateway makes a new one",
-            )
 
 
 class _Endpoints:
@@ -285,8 +238,8 @@ class _Endpoints:
 
     async def quarantine(self, request: Request) -> Response:
         _query(request, models.NoQuery)
-        rows = await self._run(self._service.quarantined, _feed(request))
-        return _answer(models.Quarantine(items=tuple(map(api_values.quarantined, rows))))
+        found = await self._run(self._service.quarantined, _feed(request))
+        return _answer(models.Quarantine(items=tuple(map(api_values.quarantined, found))))
 
     async def retry(self, request: Request) -> Response:
         query = _query(request, models.ItemQuery)
@@ -308,7 +261,9 @@ class _Endpoints:
     async def add_device(self, request: Request) -> Response:
         new = await _json(request, models.NewDevice)
         try:
-            credential = await self._run(self._service.add_device, new.id, new.feeds)
+            credential = await self._run(
+                self._service.add_device, new.id, new.feeds, allowed=new.allowed
+            )
         except DeviceError as error:
             raise RefusedError(409, "exists", str(error)) from error
         feeds = tuple(sorted(set(new.feeds)))
@@ -316,6 +271,11 @@ class _Endpoints:
 
     async def resync_device(self, request: Request) -> Response:
         await self._run(self._service.resync_device, _device_id(request))
+        return Response(status_code=204)
+
+    async def limit_device(self, request: Request) -> Response:
+        allowed = await _json(request, Allowed)
+        await self._run(self._service.limit_device, _device_id(request), allowed)
         return Response(status_code=204)
 
     async def remove_device(self, request: Request) -> Response:
@@ -326,19 +286,20 @@ class _Endpoints:
 
     async def refused(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedError)  # noqa: S101 - registered for it
-        return self._refuse(error.status, error.reason, str(error))
+        return self.refuse(error.status, error.reason, str(error))
 
     async def failed(self, _request: Request, error: Exception) -> Response:
         status, reason = refusal_of(error)
-        return self._refuse(status, reason, str(error))
+        return self.refuse(status, reason, str(error))
 
     async def not_served(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
         reason = _HTTP_REASONS.get(error.status_code, "http")
         message = f"{request.method} {request.url.path!a:.200}: {error.detail}; see docs/api.md"
-        return self._refuse(error.status_code, reason, message)
+        return self.refuse(error.status_code, reason, message)
 
-    def _refuse(self, status: int, reason: str, message: str) -> Response:
+    def refuse(self, status: int, reason: str, message: str) -> Response:
+        """The answer to a request that is refused, which is counted."""
         self._service.counters.count(f"api refusals: {reason}")
         return _error(status, reason, message)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from annotated_types import Len
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
+from gateway.device import Allowed
 from sync_protocol import limits
 from sync_protocol.names import DeviceId, FeedName, Flags, Folder, ItemId, Kind, MediaType
 
@@ -27,6 +28,9 @@ _KIND_BY_MEDIA_TYPE: Final[Mapping[str, str]] = {
     "text/calendar": "event",
     "message/rfc822": "mail",
 }
+
+# What recurs for ever is about all moments that can be said.
+NO_END: Final = limits.INTEGER_MAX
 
 UnixSeconds = Annotated[int, Field(ge=-limits.INTEGER_MAX, le=limits.INTEGER_MAX)]
 
@@ -89,7 +93,10 @@ class FeedList(_Model):
 
 
 class Attributes(_Model):
-    """A live item without its content. `digest` is its SHA-256 in hex, `date` Unix seconds."""
+    """A live item without its content. `digest` is its SHA-256 in hex, `date` Unix seconds.
+
+    `until` is the last moment that it is about, if that is not its date; `NO_END` if there is none.
+    """
 
     id: str
     kind: str
@@ -97,6 +104,7 @@ class Attributes(_Model):
     folder: str
     flags: tuple[str, ...]
     date: int | None
+    until: int | None = None
     size: int
     digest: str
     seq: int
@@ -183,13 +191,17 @@ class BulkResult(_Model):
 
 
 class QuarantinedItem(_Model):
-    """A live item that is held back from devices, and why."""
+    """A live item that is held back from devices, and why.
+
+    `representation` is None if from all devices, else only from those that want it so.
+    """
 
     id: str
     seq: int
     kind: str
     folder: str
     why: str
+    representation: str | None = None
 
 
 class Quarantine(_Model):
@@ -199,10 +211,11 @@ class Quarantine(_Model):
 
 
 class NewDevice(_Model):
-    """A device to enrol."""
+    """A device to enrol, and what of its feeds it may see."""
 
     id: DeviceId
     feeds: Annotated[tuple[FeedName, ...], Len(1, DEVICE_FEEDS_MAX)]
+    allowed: Allowed = Allowed()
 
 
 class Enrolled(_Model):
@@ -213,24 +226,45 @@ class Enrolled(_Model):
     credential: str
 
 
+class View(_Model):
+    """What of a feed a replica wants, and may have. What is None restricts nothing.
+
+    `since` is in Unix seconds. `shown_as` has the representation of each kind whose contents do not
+    come as they are.
+    """
+
+    kinds: tuple[str, ...] | None = None
+    folders: tuple[str, ...] | None = None
+    since: int | None = None
+    shown_as: Mapping[str, str] = {}
+    portion_bytes: int | None = None
+    item_bytes_max: int | None = None
+
+
 class Replica(_Model):
     """A device's copy of a feed.
 
-    `synced_at` (Unix seconds) is None until it synced, and so is `behind`, the number of changes
-    that its last sync did not cover.
+    `synced_at` (Unix seconds) is None until it synced, and so are `view`, what it asked for then as
+    far as that is allowed, and `behind`, the number of changes that this sync did not cover.
+    `behind` is also None while the feed is being rendered as the view wants it.
     """
 
     feed: str
     synced_at: int | None
     behind: int | None
+    view: View | None = None
 
 
 class Device(_Model):
-    """An enrolled device. `warning` says what is wrong with it, and how to mend that."""
+    """An enrolled device, and what of its feeds it may see.
+
+    `warning` says what is wrong with it, and how to mend that.
+    """
 
     id: str
     online: bool
     replicas: tuple[Replica, ...]
+    allowed: Allowed = Allowed()
     warning: str | None = None
 
 

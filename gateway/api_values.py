@@ -10,22 +10,13 @@ from gateway import api_bulk
 from gateway import api_models as models
 from gateway.backup_sqlite import BackupError
 from gateway.device import DeviceError, NoSuchDeviceError
-from gateway.feed import (
-    Alter,
-    Delete,
-    FeedError,
-    Mutation,
-    NoSuchFeedError,
-    NoSuchItemError,
-    PoisonError,
-    Put,
-    Row,
-    StorageError,
-)
+from gateway.feed import FeedError, NoSuchFeedError, NoSuchItemError, PoisonError, StorageError
 from gateway.info import DeviceInfo
-from gateway.service import Outcome
+from gateway.rows import Alter, Delete, Mutation, Put, Row
+from gateway.service import HeldBack, Outcome
 from gateway.writer import WriterClosedError
 from sync_protocol import limits
+from sync_protocol.views import View
 
 QUERY_FIELDS_MAX: Final = limits.FLAGS_MAX + 8
 _REPEATABLE: Final = frozenset({"flag"})
@@ -189,27 +180,53 @@ def attributes(row: Row) -> models.Attributes:
         folder=row.folder,
         flags=row.flags,
         date=row.date,
+        until=row.until,
         size=row.size,
         digest=row.digest.hex(),
         seq=row.seq,
     )
 
 
-def quarantined(row: Row) -> models.QuarantinedItem:
+def quarantined(held_back: HeldBack) -> models.QuarantinedItem:
     """An item that is held back."""
+    row = held_back.row
     return models.QuarantinedItem(
-        id=row.id, seq=row.seq, kind=row.kind, folder=row.folder, why=row.quarantined or ""
+        id=row.id,
+        seq=row.seq,
+        kind=row.kind,
+        folder=row.folder,
+        why=held_back.why,
+        representation=held_back.representation,
     )
 
 
 def device(info: DeviceInfo) -> models.Device:
     """A device."""
-    replicas = (
-        models.Replica(feed=replica.feed, synced_at=replica.synced_at, behind=replica.behind)
-        for replica in info.replicas
-    )
     return models.Device(
-        id=info.id, online=info.online, replicas=tuple(replicas), warning=info.warning
+        id=info.id,
+        online=info.online,
+        replicas=tuple(
+            models.Replica(
+                feed=replica.feed,
+                synced_at=replica.synced_at,
+                behind=replica.behind,
+                view=None if replica.view is None else _view(replica.view),
+            )
+            for replica in info.replicas
+        ),
+        allowed=info.allowed,
+        warning=info.warning,
+    )
+
+
+def _view(view: View) -> models.View:
+    return models.View(
+        kinds=view.kinds,
+        folders=view.folders,
+        since=view.since,
+        shown_as={each.kind: each.representation for each in view.shown_as},
+        portion_bytes=view.portion_bytes,
+        item_bytes_max=view.item_bytes_max,
     )
 
 

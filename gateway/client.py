@@ -14,6 +14,7 @@ from gateway import api_bulk
 from gateway import api_models as models
 from gateway.api_errors import ApiError, NoAnswerError, NoGatewayError
 from gateway.data_dir import API_FILE
+from gateway.device import Allowed
 from sync_protocol import limits, names
 
 # A connection to this machine is made at once or not at all. An answer may wait for the disk.
@@ -188,7 +189,10 @@ class GatewayClient:
         return self._read(models.Quarantine, "GET", f"{_feed_path(feed)}/quarantine").items
 
     def retry(self, feed: str, item_id: str) -> models.Result:
-        """Let an item out of quarantine; it goes back in if it still breaks something."""
+        """Let an item out of quarantine, and have it rendered once more.
+
+        It goes back in if it still breaks something.
+        """
         path = f"{_feed_path(feed)}/quarantine/retry"
         return self._read(models.Result, "POST", path, query=_which(item_id))
 
@@ -202,17 +206,30 @@ class GatewayClient:
         """One device."""
         return self._read(models.Device, "GET", _device_path(device_id))
 
-    def add_device(self, device_id: str, feeds: Sequence[str]) -> models.Enrolled:
-        """Enrol a device; the answer holds its credential, which is kept nowhere."""
+    def add_device(
+        self, device_id: str, feeds: Sequence[str], *, allowed: Allowed | None = None
+    ) -> models.Enrolled:
+        """Enrol a device; the answer holds its credential, which is kept nowhere.
+
+        Args:
+            device_id: of the device.
+            feeds: that it may hold.
+            allowed: what it may see of them; everything if None.
+        """
         new = models.NewDevice.model_construct(
             id=_checked(names.device_id, device_id),
             feeds=tuple(_checked(names.feed_name, feed) for feed in feeds),
+            allowed=Allowed() if allowed is None else allowed,
         )
         return self._read(models.Enrolled, "POST", "/v1/devices", body=new)
 
     def resync_device(self, device_id: str) -> None:
         """Have a device compare all that it holds with its feeds."""
         self._ask("POST", f"{_device_path(device_id)}/resync")
+
+    def limit_device(self, device_id: str, allowed: Allowed) -> None:
+        """Let a device see this of its feeds, and no more, from its next sync on."""
+        self._ask("PUT", f"{_device_path(device_id)}/allowed", body=allowed)
 
     def remove_device(self, device_id: str) -> None:
         """Take a device away, with its credential."""

@@ -1,13 +1,13 @@
-"""A feed: one row per item with its newest change, and the rules by which rows change."""
+"""A feed: what can be asked of it and done to it, and what may be wrong with that."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-from sync_protocol import inventory, limits, names
-from sync_protocol.digests import DIGEST_BYTES
+from gateway.rows import Delete, Entry, Made, Mutation, Place, Put, Rendering, Row
+from sync_protocol import limits, names
+from sync_protocol.views import NATIVE
 
 
 class FeedError(ValueError):
@@ -50,108 +50,32 @@ class PoisonError(Exception):
         self.lasting = lasting
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
-    """Make an item, or replace its content and date.
-
-    A folder or flags of None keep those that are there, if it is.
-    """
-
-    id: str
-    content: bytes
-    kind: str
-    media_type: str
-    folder: str | None = None
-    flags: tuple[str, ...] | None = None
-    date: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Alter:
-    """Move an item to another folder or set its flags, leaving its content alone."""
-
-    id: str
-    folder: str | None = None
-    flags: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Delete an item."""
-
-    id: str
-
-
-Mutation = Put | Alter | Delete
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """When an item left a folder (F1)."""
-
-    seq: int
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An item's newest change (F1).
+class NotRenderedError(Exception):
+    """Contents are not there in representations in which they are needed.
 
     Attributes:
-        seq: where in the feed that change stands.
-        c: seq of the change that last altered the content.
-        deleted: whether the change deleted the item; then all below but `left` is of old.
-        date: Unix seconds, or None.
-        digest: SHA-256 of the content, all 32 bytes.
-        size: bytes of the content.
-        left: folder -> when the item last left it.
-        at: Unix seconds of the change, for the retention of delete markers only (F4).
-        quarantined: why the item is held back from devices, if it is (F7).
+        representations: their names.
     """
 
-    id: str
-    seq: int
-    c: int
-    deleted: bool
-    kind: str
-    folder: str
-    flags: tuple[str, ...]
-    date: int | None
-    media_type: str
-    digest: bytes
-    size: int
-    at: int
-    left: Mapping[str, Left] = field(default_factory=dict)
-    quarantined: str | None = None
-
-    @property
-    def wire_digest(self) -> bytes:
-        """The digest as it travels."""
-        return self.digest[:DIGEST_BYTES]
-
-    @property
-    def etag(self) -> bytes:
-        """What stands for the item's whole state in an inventory (I2)."""
-        return inventory.etag(
-            self.digest,
-            kind=self.kind,
-            folder=self.folder,
-            flags=self.flags,
-            date=self.date,
-            media_type=self.media_type,
-        )
+    def __init__(self, representations: Iterable[str]) -> None:
+        self.representations = tuple(sorted(representations))
+        super().__init__(f"not rendered as {', '.join(self.representations)}")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A live item as an inventory compares it; the other fields are those of its `Row`."""
+class FeedRepresentation:
+    """How contents of a feed are rendered, beside being kept as they are.
 
-    id_hash: bytes
-    etag: bytes
-    id: str
-    seq: int
-    c: int
-    quarantined: str | None
+    Attributes:
+        version: of the renderer.
+        kinds: those that it renders; others stay as they are.
+        is_complete: all contents are rendered, and devices may see the feed so.
+    """
+
+    name: str
+    version: int
+    kinds: frozenset[str]
+    is_complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,93 +87,12 @@ class EpochSpan:
     end: int | None
 
 
-def next_row(old: Row | None, mutation: Mutation, *, seq: int, now: int) -> Row | None:
-    """The row that `mutation` makes of `old` at `seq`, or None if it changes nothing.
-
-    Raises:
-        LookupError: `Alter` or `Delete` of an item that is not there.
-    """
-    live = old is not None and not old.deleted
-    match mutation:
-        case Put():
-            return _put(old, mutation, seq=seq, now=now)
-        case Alter():
-            if old is None or not live:
-                raise LookupError(mutation.id)
-            folder = old.folder if mutation.folder is None else mutation.folder
-            flags = old.flags if mutation.flags is None else names.flags(mutation.flags)
-            if (folder, flags) == (old.folder, old.flags):
-                return None
-            left = _leave(old, seq=seq, now=now) if folder != old.folder else old.left
-            return replace(old, seq=seq, folder=folder, flags=flags, left=left, at=now)
-        case Delete():
-            if old is None or not live:
-                raise LookupError(mutation.id)
-            left = _leave(old, seq=seq, now=now)
-            return replace(old, seq=seq, deleted=True, left=left, at=now, quarantined=None)
-
-
-def _put(old: Row | None, put: Put, *, seq: int, now: int) -> Row | None:
-    live = old if old is not None and not old.deleted else None
-    digest = hashlib.sha256(put.content).digest()
-    new = Row(
-        id=put.id,
-        seq=seq,
-        c=live.c if live is not None and live.digest == digest else seq,
-        deleted=False,
-        kind=put.kind,
-        folder=put.folder if put.folder is not None else (live.folder if live else ""),
-        flags=names.flags(put.flags) if put.flags is not None else (live.flags if live else ()),
-        date=put.date,
-        media_type=put.media_type,
-        digest=digest,
-        size=len(put.content),
-        at=now,
-        left=old.left if old is not None else {},
-    )
-    if live is None:
-        return new
-    if new == replace(live, seq=seq, at=now):
-        return None
-    return replace(new, left=_leave(live, seq=seq, now=now)) if new.folder != live.folder else new
-
-
-def _leave(row: Row, *, seq: int, now: int) -> Mapping[str, Left]:
-    return {**row.left, row.folder: Left(seq, now)}
-
-
-def retried_row(row: Row | None, *, seq: int, now: int) -> Row | None:
-    """The row of an item that leaves quarantine at `seq`, or None if it is not there.
-
-    Its content is as old as it was: who holds it is not sent it again, and who does not wants it.
-    """
-    if row is None or row.quarantined is None:
-        return None
-    return replace(row, seq=seq, at=now, quarantined=None)
-
-
 def not_quarantined(feed: str, item_id: str) -> FeedError:
     """What to say of an item that is to leave a quarantine in which it is not."""
     return FeedError(
         f"item {item_id!r} of feed {feed!r} is not in quarantine: 'gateway quarantine list' shows"
         " what is"
     )
-
-
-def purged_row(row: Row, *, before: int) -> tuple[Row | None, int]:
-    """`row` without what is older than `before` (Unix seconds), and the newest seq so removed (F4).
-
-    The row is None when it was a delete marker with nothing left to say. The seq is 0 when
-    nothing was removed.
-    """
-    gone = {name: left for name, left in row.left.items() if left.at < before}
-    newest = max((left.seq for left in gone.values()), default=0)
-    if row.deleted and row.at < before:
-        return None, max(newest, row.seq)
-    if not gone:
-        return row, 0
-    kept = {name: left for name, left in row.left.items() if name not in gone}
-    return replace(row, left=kept), newest
 
 
 def check(mutation: Mutation) -> None:
@@ -277,8 +120,9 @@ def _check_content(put: Put) -> None:
             f"the content has {len(put.content)} bytes, and an item has at most"
             f" {limits.CONTENT_BYTES_MAX}"
         )
-    if put.date is not None and abs(put.date) > limits.INTEGER_MAX:
-        raise ValueError("the date is Unix seconds, and that is not a time")
+    for moment in (put.date, put.until):
+        if moment is not None and abs(moment) > limits.INTEGER_MAX:
+            raise ValueError("a date is Unix seconds, and that is not a time")
 
 
 class FeedSnapshot(Protocol):
@@ -302,14 +146,30 @@ class FeedSnapshot(Protocol):
     def newest_epoch(self) -> EpochSpan:
         """The epoch that is open now."""
 
-    def rows(self, first: int, last: int, *, newest_first: bool = False) -> Iterator[Row]:
+    def places(self) -> Sequence[Place]:
+        """All places in which items are or have been, in order."""
+
+    def rows(
+        self,
+        first: int,
+        last: int,
+        *,
+        places: Collection[Place] | None = None,
+        newest_first: bool = False,
+    ) -> Iterator[Row]:
         """The rows with first <= seq <= last in order of seq, read as they are taken.
 
-        What is quarantined is not among them.
+        What is quarantined is not among them. Only live ones in `places`, if these are given, which
+        costs a little for each of them, and nothing for rows elsewhere.
         """
 
-    def newest_below(self, seq: int) -> int | None:
-        """The newest seq of such a row below `seq`."""
+    def leavings(
+        self, first: int, last: int, *, places: Collection[Place], newest_first: bool = False
+    ) -> Iterator[tuple[int, Row]]:
+        """When items last left one of `places`, first <= that seq <= last, in order of it.
+
+        With the item's row as it is now, in that place again or not, quarantined or not.
+        """
 
     def row(self, item_id: str) -> Row | None:
         """The row of one item, delete markers and quarantined ones included."""
@@ -323,8 +183,27 @@ class FeedSnapshot(Protocol):
     def entries(self, first: bytes, last: bytes) -> Iterator[Entry]:
         """The live items whose id hash lies in first .. last, in order of it."""
 
-    def content(self, item_id: str, *, offset: int, bytes_max: int) -> bytes:
-        """Up to `bytes_max` bytes of a live item's content from `offset` on; see view.content."""
+    def content(
+        self, item_id: str, *, offset: int, bytes_max: int, representation: str = NATIVE
+    ) -> bytes:
+        """Up to `bytes_max` bytes of a live item's content from `offset` on; see viewed.content."""
+
+    def representations(self) -> Mapping[str, FeedRepresentation]:
+        """In which contents are rendered, by name."""
+
+    def rendering(self, item_id: str, representation: str) -> Rendering | None:
+        """A live item as it was rendered; None if it was not."""
+
+    def unrendered(
+        self, representation: str, *, after: str | None = None, limit: int
+    ) -> Sequence[Row]:
+        """Up to `limit` live rows whose contents are still to be rendered so.
+
+        In order of id, from the first id greater than `after` on.
+        """
+
+    def problems(self) -> Sequence[tuple[Row, str, str]]:
+        """(row, representation, why) of the live items that could not be rendered so."""
 
 
 class FeedTransaction(Protocol):
@@ -344,7 +223,20 @@ class FeedTransaction(Protocol):
 
         Raises:
             FeedError: no such feed or item, or a value that no message could carry.
+            NotRenderedError: a new content lacks renderings.
         """
+
+    def begin_rendering(self, feed: str, representation: FeedRepresentation) -> None:
+        """Have all contents of a feed rendered so from now on; those of old are still to be."""
+
+    def end_rendering(self, feed: str, representation: str) -> bool:
+        """Devices may see the feed so if all of it is rendered; whether it is."""
+
+    def stop_rendering(self, feed: str, representation: str) -> None:
+        """Forget a representation of a feed."""
+
+    def set_rendering(self, feed: str, row: Row, representation: str, made: Made) -> None:
+        """Keep what a content of old was rendered to, unless it is another by now."""
 
     def quarantine(self, feed: str, item_id: str, *, seq: int, why: str) -> bool:
         """Hold an item back from devices (F7); False if it is, or its newest change is another.
@@ -353,11 +245,31 @@ class FeedTransaction(Protocol):
         same head, would bring the item back to devices that have passed it.
         """
 
-    def retry(self, feed: str, item_id: str, *, now: int) -> Row:
-        """Let an item out of quarantine, as a new change (F7). FeedError if it is not there."""
+    def retry(
+        self,
+        feed: str,
+        item_id: str,
+        *,
+        seq: int,
+        now: int,
+        renderings: Mapping[str, Made],
+    ) -> Row:
+        """Let an item out of quarantine, and replace its renderings, as a new change (F7).
+
+        Args:
+            feed: that it is in.
+            item_id: of it.
+            seq: of its newest change when `renderings` were made.
+            now: Unix seconds.
+            renderings: of its content.
+
+        Raises:
+            FeedError: it is neither in quarantine nor failed to be rendered.
+            NotRenderedError: it has changed since, or lacks renderings.
+        """
 
     def purge(self, feed: str, *, before: int) -> int:
-        """Forget delete markers and left folders from before `before` (F4); how many went."""
+        """Forget delete markers and left places from before `before` (F4); how many went."""
 
     def savepoint(self) -> AbstractContextManager[None]:
         """Undo what is done inside if it raises, and only that."""

@@ -2,30 +2,45 @@
 
 import bisect
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.feed import (
-    Delete,
-    Entry,
     EpochSpan,
     FeedError,
-    Mutation,
+    FeedRepresentation,
     NoSuchFeedError,
     NoSuchItemError,
-    Put,
-    Row,
+    NotRenderedError,
     check,
-    next_row,
     not_quarantined,
+)
+from gateway.representations.representation import Rendered
+from gateway.rows import (
+    Delete,
+    Entry,
+    Made,
+    Mutation,
+    Place,
+    Put,
+    Rendering,
+    Row,
+    is_same_content,
+    is_to_be_rendered,
+    next_row,
     purged_row,
+    rendering_of,
     retried_row,
 )
 from sync_protocol import inventory
+from sync_protocol.views import NATIVE
 
 
 @dataclass(slots=True)
 class _Feed:
+    """Everything there is; `renderings` are by item, then by representation, with their bytes."""
+
     head: int = 0
     purged: int = 0
     epochs: list[tuple[bytes, int]] = field(default_factory=list)
@@ -33,6 +48,11 @@ class _Feed:
     contents: dict[str, bytes] = field(default_factory=dict)
     seqs: list[int] = field(default_factory=list)
     by_seq: dict[int, str] = field(default_factory=dict)
+    left_seqs: list[int] = field(default_factory=list)
+    left_by_seq: dict[int, tuple[str, Place]] = field(default_factory=dict)
+    places: set[Place] = field(default_factory=set)
+    representations: dict[str, FeedRepresentation] = field(default_factory=dict)
+    renderings: dict[str, dict[str, tuple[Rendering, bytes]]] = field(default_factory=dict)
 
     def copy(self) -> "_Feed":
         return _Feed(
@@ -43,6 +63,11 @@ class _Feed:
             dict(self.contents),
             list(self.seqs),
             dict(self.by_seq),
+            list(self.left_seqs),
+            dict(self.left_by_seq),
+            set(self.places),
+            dict(self.representations),
+            {item: dict(renderings) for item, renderings in self.renderings.items()},
         )
 
     def set_row(self, row: Row) -> None:
@@ -50,12 +75,43 @@ class _Feed:
         self.rows[row.id] = row
         bisect.insort(self.seqs, row.seq)
         self.by_seq[row.seq] = row.id
+        self.places.add(row.place)
+        for place, left in row.left.items():
+            bisect.insort(self.left_seqs, left.seq)
+            self.left_by_seq[left.seq] = (row.id, place)
 
     def drop_row(self, item_id: str) -> None:
         old = self.rows.pop(item_id, None)
         if old is not None:
             del self.seqs[bisect.bisect_left(self.seqs, old.seq)]
             del self.by_seq[old.seq]
+            for left in old.left.values():
+                del self.left_seqs[bisect.bisect_left(self.left_seqs, left.seq)]
+                del self.left_by_seq[left.seq]
+
+    def wanted(self, kind: str) -> set[str]:
+        """The representations in which contents of that kind are rendered."""
+        return {name for name, each in self.representations.items() if kind in each.kinds}
+
+    def kept(self, item_id: str, name: str) -> Rendering | None:
+        kept = self.renderings.get(item_id, {}).get(name)
+        return None if kept is None else kept[0]
+
+    def unrendered(self, name: str, *, after: str = "") -> Iterator[Row]:
+        kinds = self.representations[name].kinds
+        for row in (self.rows[item_id] for item_id in sorted(self.rows) if item_id > after):
+            if not row.deleted and row.kind in kinds and self.kept(row.id, name) is None:
+                yield row
+
+
+def _between(seqs: list[int], first: int, last: int, *, newest_first: bool) -> Iterator[int]:
+    found = seqs[bisect.bisect_left(seqs, first) : bisect.bisect_right(seqs, last)]
+    return reversed(found) if newest_first else iter(found)
+
+
+def _kept(made: Made, *, seq: int, before: Rendering | None) -> tuple[Rendering, bytes]:
+    content = made.content if isinstance(made, Rendered) else b""
+    return rendering_of(made, seq=seq, before=before), content
 
 
 class MemorySnapshot:
@@ -93,21 +149,35 @@ class MemorySnapshot:
         epoch_id, first = self._feed.epochs[-1]
         return EpochSpan(epoch_id, first, None)
 
-    def rows(self, first: int, last: int, *, newest_first: bool = False) -> Iterator[Row]:
+    def places(self) -> Sequence[Place]:
+        """See `FeedSnapshot`."""
+        return sorted(self._feed.places)
+
+    def rows(
+        self,
+        first: int,
+        last: int,
+        *,
+        places: Collection[Place] | None = None,
+        newest_first: bool = False,
+    ) -> Iterator[Row]:
         """See `FeedSnapshot`."""
         feed = self._feed
-        seqs = feed.seqs[
-            bisect.bisect_left(feed.seqs, first) : bisect.bisect_right(feed.seqs, last)
-        ]
-        for seq in reversed(seqs) if newest_first else seqs:
+        for seq in _between(feed.seqs, first, last, newest_first=newest_first):
             row = feed.rows[feed.by_seq[seq]]
-            if row.quarantined is None:
+            is_there = places is None or (not row.deleted and row.place in places)
+            if row.quarantined is None and is_there:
                 yield row
 
-    def newest_below(self, seq: int) -> int | None:
+    def leavings(
+        self, first: int, last: int, *, places: Collection[Place], newest_first: bool = False
+    ) -> Iterator[tuple[int, Row]]:
         """See `FeedSnapshot`."""
-        newest = next(self.rows(1, seq - 1, newest_first=True), None)
-        return None if newest is None else newest.seq
+        feed = self._feed
+        for seq in _between(feed.left_seqs, first, last, newest_first=newest_first):
+            item_id, place = feed.left_by_seq[seq]
+            if place in places:
+                yield seq, feed.rows[item_id]
 
     def row(self, item_id: str) -> Row | None:
         """See `FeedSnapshot`."""
@@ -129,11 +199,42 @@ class MemorySnapshot:
         for id_hash, item_id in sorted(hashed):
             if first <= id_hash <= last:
                 row = self._feed.rows[item_id]
-                yield Entry(id_hash, row.etag, item_id, row.seq, row.c, row.quarantined)
+                yield Entry(
+                    id_hash, row.etag(row.native), item_id, row.seq, row.c, row.quarantined,
+                    row.kind, row.folder, row.date, row.until, row.size,
+                )  # fmt: skip
 
-    def content(self, item_id: str, *, offset: int, bytes_max: int) -> bytes:
+    def content(
+        self, item_id: str, *, offset: int, bytes_max: int, representation: str = NATIVE
+    ) -> bytes:
         """See `FeedSnapshot`."""
-        return self._feed.contents[item_id][offset : offset + bytes_max]
+        if representation == NATIVE:
+            return self._feed.contents[item_id][offset : offset + bytes_max]
+        return self._feed.renderings[item_id][representation][1][offset : offset + bytes_max]
+
+    def representations(self) -> Mapping[str, FeedRepresentation]:
+        """See `FeedSnapshot`."""
+        return dict(sorted(self._feed.representations.items()))
+
+    def rendering(self, item_id: str, representation: str) -> Rendering | None:
+        """See `FeedSnapshot`."""
+        return self._feed.kept(item_id, representation)
+
+    def unrendered(
+        self, representation: str, *, after: str | None = None, limit: int
+    ) -> Sequence[Row]:
+        """See `FeedSnapshot`."""
+        found = self._feed.unrendered(representation, after=after or "")
+        return list(itertools.islice(found, limit))
+
+    def problems(self) -> Sequence[tuple[Row, str, str]]:
+        """See `FeedSnapshot`."""
+        return [
+            (self._feed.rows[item_id], name, rendering.problem)
+            for item_id, renderings in sorted(self._feed.renderings.items())
+            for name, (rendering, _) in sorted(renderings.items())
+            if rendering.problem is not None
+        ]
 
 
 class MemoryFeedStore:
@@ -189,18 +290,64 @@ class MemoryFeedStore:
         check(mutation)
         state = self._feed(feed)
         try:
-            row = next_row(state.rows.get(mutation.id), mutation, seq=state.head + 1, now=now)
+            old = state.rows.get(mutation.id)
+            row = next_row(old, mutation, seq=state.head + 1, now=now)
         except LookupError:
             raise NoSuchItemError(feed, mutation.id) from None
         if row is None:
             return None
+        if isinstance(mutation, Put) and is_to_be_rendered(old, row):
+            self._render(feed, row, mutation.renderings)
         state.head = row.seq
         state.set_row(row)
         if isinstance(mutation, Put):
             state.contents[row.id] = mutation.content
         elif isinstance(mutation, Delete):
             del state.contents[row.id]
+            state.renderings.pop(row.id, None)
         return row
+
+    def _render(self, feed: str, row: Row, renderings: Mapping[str, Made]) -> None:
+        state = self._feed(feed)
+        wanted = state.wanted(row.kind)
+        if lacking := wanted - renderings.keys():
+            raise NotRenderedError(lacking)
+        state.renderings[row.id] = {
+            name: _kept(renderings[name], seq=row.seq, before=state.kept(row.id, name))
+            for name in wanted
+        }
+
+    def begin_rendering(self, feed: str, representation: FeedRepresentation) -> None:
+        """See `FeedTransaction`."""
+        self.stop_rendering(feed, representation.name)
+        self._feed(feed).representations[representation.name] = representation
+
+    def end_rendering(self, feed: str, representation: str) -> bool:
+        """See `FeedTransaction`."""
+        state = self._feed(feed)
+        if next(state.unrendered(representation), None) is not None:
+            return False
+        complete = replace(state.representations[representation], is_complete=True)
+        state.representations[representation] = complete
+        return True
+
+    def stop_rendering(self, feed: str, representation: str) -> None:
+        """See `FeedTransaction`."""
+        state = self._feed(feed)
+        state.representations.pop(representation, None)
+        for renderings in state.renderings.values():
+            renderings.pop(representation, None)
+
+    def set_rendering(self, feed: str, row: Row, representation: str, made: Made) -> None:
+        """See `FeedTransaction`."""
+        state = self._feed(feed)
+        newest = state.rows.get(row.id)
+        is_wanted = representation in state.representations
+        if newest is None or not is_wanted or not is_same_content(newest, row):
+            return
+        if state.kept(row.id, representation) is None:
+            kept = _kept(made, seq=newest.c, before=None)
+            state.renderings.setdefault(row.id, {})[representation] = kept
 
     def quarantine(self, feed: str, item_id: str, *, seq: int, why: str) -> bool:
         """See `FeedTransaction`."""
@@ -212,12 +359,18 @@ class MemoryFeedStore:
         state.rows[item_id] = replace(row, quarantined=why)
         return True
 
-    def retry(self, feed: str, item_id: str, *, now: int) -> Row:
+    def retry(
+        self, feed: str, item_id: str, *, seq: int, now: int, renderings: Mapping[str, Made]
+    ) -> Row:
         """See `FeedTransaction`."""
         state = self._feed(feed)
-        row = retried_row(state.rows.get(item_id), seq=state.head + 1, now=now)
+        old = state.rows.get(item_id)
+        kept = state.renderings.get(item_id, {}).values()
+        is_rendered = all(rendering.problem is None for rendering, _ in kept)
+        row = retried_row(old, is_rendered=is_rendered, seq=state.head + 1, now=now)
         if row is None:
             raise not_quarantined(feed, item_id)
+        self._render(feed, row, renderings if old and old.seq == seq else {})
         state.head = row.seq
         state.set_row(row)
         return row
@@ -235,7 +388,7 @@ class MemoryFeedStore:
             if kept is None:
                 state.drop_row(row.id)
             else:
-                state.rows[row.id] = kept
+                state.set_row(kept)
         return gone
 
     def _feed(self, name: str) -> _Feed:

@@ -1,133 +1,46 @@
-"""Feeds, devices and what they may hold, in SQLite: one snapshot, and one transaction."""
+"""Feeds, devices and what they may hold, in SQLite: one transaction that changes them."""
 
 import contextlib
 import itertools
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
-from gateway.device import Device, DeviceError, NoSuchDeviceError
+from gateway.device import Allowed, Device, DeviceError, NoSuchDeviceError
 from gateway.feed import (
-    Delete,
-    Entry,
-    EpochSpan,
     FeedError,
-    Mutation,
+    FeedRepresentation,
     NoSuchFeedError,
     NoSuchItemError,
-    Put,
-    Row,
-    StorageError,
+    NotRenderedError,
     check,
-    next_row,
     not_quarantined,
+)
+from gateway.feed_schema import (
+    COLUMNS,
+    RENDERING_COLUMNS,
+    rendering_values,
+    row_of,
+    values_of,
+)
+from gateway.representations.representation import Rendered
+from gateway.rows import (
+    Delete,
+    Left,
+    Made,
+    Mutation,
+    Place,
+    Put,
+    Rendering,
+    Row,
+    is_same_content,
+    is_to_be_rendered,
+    next_row,
     purged_row,
+    rendering_of,
     retried_row,
 )
-from gateway.feed_schema import COLUMNS, row_of, values_of
-
-
-class SqliteSnapshot:
-    """A feed as one read transaction sees it."""
-
-    def __init__(self, db: sqlite3.Connection, feed: str) -> None:
-        self._db = db
-        found = db.execute(
-            "SELECT id, head, purged, item_count FROM feed WHERE name = ?", (feed,)
-        ).fetchone()
-        if found is None:
-            raise NoSuchFeedError(feed)
-        self._feed, self.head, self.purged, self.item_count = found
-
-    def epoch(self, epoch_id: bytes) -> EpochSpan | None:
-        """See `FeedSnapshot`."""
-        found = self._db.execute(
-            "SELECT first, (SELECT min(first) - 1 FROM epoch AS next"
-            " WHERE next.feed = epoch.feed AND next.ordinal > epoch.ordinal)"
-            " FROM epoch WHERE feed = ? AND id = ?",
-            (self._feed, epoch_id),
-        ).fetchone()
-        return EpochSpan(epoch_id, *found) if found else None
-
-    def newest_epoch(self) -> EpochSpan:
-        """See `FeedSnapshot`."""
-        epoch_id, first = self._db.execute(
-            "SELECT id, first FROM epoch WHERE feed = ? ORDER BY ordinal DESC LIMIT 1",
-            (self._feed,),
-        ).fetchone()
-        return EpochSpan(epoch_id, first, None)
-
-    def rows(self, first: int, last: int, *, newest_first: bool = False) -> Iterator[Row]:
-        """See `FeedSnapshot`."""
-        order = "DESC" if newest_first else "ASC"
-        found = self._db.execute(
-            f"SELECT {COLUMNS} FROM item WHERE feed = ? AND seq BETWEEN ? AND ?"  # noqa: S608 - our own column names
-            f" AND quarantined IS NULL ORDER BY seq {order}",
-            (self._feed, first, last),
-        )
-        return map(row_of, found)
-
-    def newest_below(self, seq: int) -> int | None:
-        """See `FeedSnapshot`."""
-        found = self._db.execute(
-            "SELECT seq FROM item WHERE feed = ? AND seq < ? AND quarantined IS NULL"
-            " ORDER BY seq DESC LIMIT 1",
-            (self._feed, seq),
-        ).fetchone()
-        return found[0] if found else None
-
-    def row(self, item_id: str) -> Row | None:
-        """See `FeedSnapshot`."""
-        return _find(self._db, self._feed, item_id)
-
-    def quarantined(self) -> Sequence[Row]:
-        """See `FeedSnapshot`."""
-        # Left alone, SQLite would look through the whole feed.
-        found = self._db.execute(
-            f"SELECT {COLUMNS} FROM item INDEXED BY item_quarantined"  # noqa: S608 - our own column names
-            " WHERE feed = ? AND quarantined IS NOT NULL ORDER BY id",
-            (self._feed,),
-        )
-        return [row_of(values) for values in found]
-
-    def items(self, *, after: str | None, limit: int) -> Sequence[Row]:
-        """See `FeedSnapshot`."""
-        found = self._db.execute(
-            f"SELECT {COLUMNS} FROM item"  # noqa: S608 - our own column names
-            " WHERE feed = ? AND id > ? AND NOT deleted ORDER BY id LIMIT ?",
-            (self._feed, after or "", limit),
-        )
-        return [row_of(values) for values in found]
-
-    def entries(self, first: bytes, last: bytes) -> Iterator[Entry]:
-        """See `FeedSnapshot`."""
-        found = self._db.execute(
-            "SELECT id_hash, etag, id, seq, c, quarantined FROM item"
-            " WHERE feed = ? AND id_hash BETWEEN ? AND ? AND NOT deleted ORDER BY id_hash",
-            (self._feed, first, last),
-        )
-        return itertools.starmap(Entry, found)
-
-    def content(self, item_id: str, *, offset: int, bytes_max: int) -> bytes:
-        """See `FeedSnapshot`."""
-        found = self._db.execute(
-            "SELECT rowid FROM content WHERE feed = ? AND item = ?", (self._feed, item_id)
-        ).fetchone()
-        if found is None:
-            return b""  # a damaged file: see view.content
-        try:
-            with self._db.blobopen("content", "bytes", found[0], readonly=True) as blob:
-                blob.seek(min(offset, len(blob)))
-                return blob.read(bytes_max)
-        except sqlite3.Error as error:
-            raise StorageError(f"a content cannot be read from the state file: {error}") from error
-
-
-def _find(db: sqlite3.Connection, feed: int, item_id: str) -> Row | None:
-    found = db.execute(
-        f"SELECT {COLUMNS} FROM item WHERE feed = ? AND id = ?",  # noqa: S608 - our own column names
-        (feed, item_id),
-    ).fetchone()
-    return row_of(found) if found else None
+from gateway.snapshot_sqlite import SqliteSnapshot, find_in, rendering_in, representations_in
 
 
 class SqliteTransaction:
@@ -160,11 +73,13 @@ class SqliteTransaction:
         """See `FeedTransaction`."""
         check(mutation)
         number, head = self._feed(feed)
-        old = _find(self._db, number, mutation.id)
+        old = find_in(self._db, number, mutation.id)
         try:
             row = next_row(old, mutation, seq=head + 1, now=now)
         except LookupError:
             raise NoSuchItemError(feed, mutation.id) from None
+        if isinstance(mutation, Put) and row is not None and is_to_be_rendered(old, row):
+            self._render(number, row, mutation.renderings)
         if isinstance(mutation, Put):
             # Even if nothing changes: a content that was lost or damaged is there again.
             self._db.execute(
@@ -180,10 +95,87 @@ class SqliteTransaction:
             "UPDATE feed SET head = ?, item_count = item_count + ? WHERE id = ?",
             (row.seq, more, number),
         )
-        self._set(number, row)
+        self._set(number, row, old)
         if isinstance(mutation, Delete):
-            self._db.execute("DELETE FROM content WHERE feed = ? AND item = ?", (number, row.id))
+            for table in ("content", "rendering"):
+                self._db.execute(
+                    f"DELETE FROM {table} WHERE feed = ? AND item = ?",  # noqa: S608 - our own tables
+                    (number, row.id),
+                )
         return row
+
+    def _render(self, number: int, row: Row, renderings: Mapping[str, Made]) -> None:
+        """Keep what a new content was rendered to, and nothing of the content before."""
+        wanted = {
+            name
+            for name, each in representations_in(self._db, number).items()
+            if row.kind in each.kinds
+        }
+        if lacking := wanted - renderings.keys():
+            raise NotRenderedError(lacking)
+        kept = {
+            name: rendering_of(
+                renderings[name],
+                seq=row.seq,
+                before=rendering_in(self._db, number, row.id, name),
+            )
+            for name in wanted
+        }
+        self._db.execute("DELETE FROM rendering WHERE feed = ? AND item = ?", (number, row.id))
+        for name, rendering in kept.items():
+            self._keep(number, row.id, name, rendering, renderings[name])
+
+    def _keep(self, feed: int, item_id: str, name: str, kept: Rendering, made: Made) -> None:
+        content = made.content if isinstance(made, Rendered) else b""
+        self._db.execute(
+            f"INSERT INTO rendering (feed, item, representation, {RENDERING_COLUMNS}, bytes)"  # noqa: S608 - our own column names
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (feed, item_id, name, *rendering_values(kept), content),
+        )
+
+    def begin_rendering(self, feed: str, representation: FeedRepresentation) -> None:
+        """See `FeedTransaction`."""
+        number, _ = self._feed(feed)
+        self.stop_rendering(feed, representation.name)
+        self._db.execute(
+            "INSERT INTO representation VALUES (?, ?, ?, ?, ?)",
+            (
+                number, representation.name, representation.version,
+                json.dumps(sorted(representation.kinds)), int(representation.is_complete),
+            ),
+        )  # fmt: skip
+
+    def end_rendering(self, feed: str, representation: str) -> bool:
+        """See `FeedTransaction`."""
+        if SqliteSnapshot(self._db, feed).unrendered(representation, limit=1):
+            return False
+        self._db.execute(
+            "UPDATE representation SET complete = 1 WHERE feed = ? AND name = ?",
+            (self._feed(feed)[0], representation),
+        )
+        return True
+
+    def stop_rendering(self, feed: str, representation: str) -> None:
+        """See `FeedTransaction`."""
+        number, _ = self._feed(feed)
+        self._db.execute(
+            "DELETE FROM rendering WHERE feed = ? AND representation = ?", (number, representation)
+        )
+        self._db.execute(
+            "DELETE FROM representation WHERE feed = ? AND name = ?", (number, representation)
+        )
+
+    def set_rendering(self, feed: str, row: Row, representation: str, made: Made) -> None:
+        """See `FeedTransaction`."""
+        number, _ = self._feed(feed)
+        newest = find_in(self._db, number, row.id)
+        is_wanted = representation in representations_in(self._db, number)
+        if newest is None or not is_wanted or not is_same_content(newest, row):
+            return
+        if rendering_in(self._db, number, row.id, representation) is None:
+            # As old as the content that it is made of: nobody has seen another one since.
+            kept = rendering_of(made, seq=newest.c, before=None)
+            self._keep(number, row.id, representation, kept, made)
 
     def quarantine(self, feed: str, item_id: str, *, seq: int, why: str) -> bool:
         """See `FeedTransaction`."""
@@ -198,21 +190,29 @@ class SqliteTransaction:
         self._db.execute("UPDATE feed SET head = ? WHERE id = ?", (head + 1, number))
         return True
 
-    def retry(self, feed: str, item_id: str, *, now: int) -> Row:
+    def retry(
+        self, feed: str, item_id: str, *, seq: int, now: int, renderings: Mapping[str, Made]
+    ) -> Row:
         """See `FeedTransaction`."""
         number, head = self._feed(feed)
-        row = retried_row(_find(self._db, number, item_id), seq=head + 1, now=now)
+        old = find_in(self._db, number, item_id)
+        failed = self._db.execute(
+            "SELECT 1 FROM rendering WHERE feed = ? AND item = ? AND problem IS NOT NULL",
+            (number, item_id),
+        ).fetchone()
+        row = retried_row(old, is_rendered=failed is None, seq=head + 1, now=now)
         if row is None:
             raise not_quarantined(feed, item_id)
+        self._render(number, row, renderings if old and old.seq == seq else {})
         self._db.execute("UPDATE feed SET head = ? WHERE id = ?", (row.seq, number))
-        self._set(number, row)
+        self._set(number, row, old)
         return row
 
     def purge(self, feed: str, *, before: int) -> int:
         """See `FeedTransaction`."""
         number, _ = self._feed(feed)
         found = self._db.execute(
-            f"SELECT {COLUMNS} FROM item WHERE feed = ? AND (deleted OR leavings <> '{{}}')",  # noqa: S608 - our own column names
+            f"SELECT {COLUMNS} FROM item WHERE feed = ? AND (deleted OR leavings <> '[]')",  # noqa: S608 - our own column names
             (number,),
         ).fetchall()
         gone = newest_gone = 0
@@ -224,8 +224,9 @@ class SqliteTransaction:
             newest_gone = max(newest_gone, newest)
             if kept is None:
                 self._db.execute("DELETE FROM item WHERE feed = ? AND id = ?", (number, row.id))
+                self._set_leavings(number, row.id, {}, row.left)
             else:
-                self._set(number, kept)
+                self._set(number, kept, row)
         self._db.execute(
             "UPDATE feed SET purged = max(purged, ?) WHERE id = ?", (newest_gone, number)
         )
@@ -259,9 +260,12 @@ class SqliteTransaction:
                 " takes it away, with its credential"
             )
         self._db.execute(
-            "INSERT INTO device VALUES (?, ?, ?, ?)",
-            (device.id, device.secret_hash, device.generation, now),
-        )
+            "INSERT INTO device VALUES (?, ?, ?, ?, ?)",
+            (
+                device.id, device.secret_hash, device.generation, now,
+                device.allowed.model_dump_json(exclude_defaults=True),
+            ),
+        )  # fmt: skip
         for feed in device.feeds:
             number, _ = self._feed(feed)
             self._db.execute("INSERT INTO device_feed VALUES (?, ?)", (device.id, number))
@@ -273,23 +277,51 @@ class SqliteTransaction:
 
     def set_generation(self, device_id: str, generation: bytes) -> None:
         """End the meaning of all tokens of a device. NoSuchDeviceError if there is none."""
+        self._change_device(device_id, "generation", generation)
+
+    def set_allowed(self, device_id: str, allowed: Allowed, generation: bytes) -> None:
+        """Let a device see this of its feeds, and no more. NoSuchDeviceError if there is none.
+
+        Its tokens end with what it was allowed: they say nothing of what it could not see.
+        """
+        self.set_generation(device_id, generation)
+        self._change_device(device_id, "allowed", allowed.model_dump_json(exclude_defaults=True))
+
+    def _change_device(self, device_id: str, column: str, value: object) -> None:
         changed = self._db.execute(
-            "UPDATE device SET generation = ? WHERE id = ?", (generation, device_id)
+            f"UPDATE device SET {column} = ? WHERE id = ?",  # noqa: S608 - our own column names
+            (value, device_id),
         )
         if not changed.rowcount:
             raise NoSuchDeviceError(device_id)
 
-    def _set(self, feed: int, row: Row) -> None:
+    def _set(self, feed: int, row: Row, old: Row | None) -> None:
+        """Make `row` the newest change of its item, which was `old`."""
         self._db.execute(
-            f"INSERT INTO item (feed, {COLUMNS}, id_hash, etag) VALUES (?{', ?' * 16})"  # noqa: S608 - our own column names
+            f"INSERT INTO item (feed, {COLUMNS}, id_hash, etag) VALUES (?{', ?' * 17})"  # noqa: S608 - our own column names
             " ON CONFLICT (feed, id) DO UPDATE SET seq = excluded.seq, c = excluded.c,"
             " deleted = excluded.deleted, kind = excluded.kind, folder = excluded.folder,"
             " flags = excluded.flags, date = excluded.date, media_type = excluded.media_type,"
             " digest = excluded.digest, size = excluded.size, at = excluded.at,"
             " leavings = excluded.leavings, quarantined = excluded.quarantined,"
-            " etag = excluded.etag",
+            " until = excluded.until, etag = excluded.etag",
             (feed, *values_of(row)),
         )
+        if old is None or old.place != row.place:
+            self._db.execute("INSERT OR IGNORE INTO place VALUES (?, ?, ?)", (feed, *row.place))
+        before = {} if old is None else old.left
+        if before != row.left:
+            self._set_leavings(feed, row.id, row.left, before)
+
+    def _set_leavings(
+        self, feed: int, item_id: str, left: Mapping[Place, Left], before: Mapping[Place, Left]
+    ) -> None:
+        gone = [(feed, it.seq) for place, it in before.items() if left.get(place) != it]
+        self._db.executemany("DELETE FROM leaving WHERE feed = ? AND seq = ?", gone)
+        new = [
+            (feed, it.seq, item_id, *place) for place, it in left.items() if before.get(place) != it
+        ]
+        self._db.executemany("INSERT INTO leaving VALUES (?, ?, ?, ?, ?)", new)
 
     def _feed(self, name: str) -> tuple[int, int]:
         found = self._db.execute("SELECT id, head FROM feed WHERE name = ?", (name,)).fetchone()

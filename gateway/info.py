@@ -1,13 +1,16 @@
 """How feeds and devices are, for people."""
 
+import contextlib
 from dataclasses import dataclass
 
-from gateway.device import Device
-from gateway.feed import FeedStore
+from gateway.device import Allowed, Device
+from gateway.feed import FeedStore, NotRenderedError
 from gateway.ledger import Ledger, Record
 from gateway.registry import Registry
 from gateway.rivals import WARNING
+from gateway.viewed import ViewedFeed
 from sync_protocol import tokens
+from sync_protocol.views import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +24,24 @@ class FeedInfo:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaInfo:
-    """One device's copy of one feed, for people."""
+    """One device's copy of one feed, for people.
+
+    Attributes:
+        synced_at: Unix seconds of its last sync; None, as all below, if there was none.
+        behind: how many changes that sync did not cover; None also while the feed is being rendered
+            as the view wants it.
+        view: what it asked for then, as far as that is allowed.
+    """
 
     feed: str
     synced_at: int | None
     behind: int | None
+    view: View | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
-    """A device, for people. `behind` of a replica counts changes its last sync did not cover.
+    """A device, for people.
 
     `warning` says what is wrong with it, and how to mend that.
     """
@@ -38,6 +49,7 @@ class DeviceInfo:
     id: str
     online: bool
     replicas: tuple[ReplicaInfo, ...]
+    allowed: Allowed
     warning: str | None = None
 
 
@@ -62,6 +74,7 @@ def device_info(
         enrolled.id,
         registry.is_online(enrolled.id),
         tuple(replicas),
+        allowed=enrolled.allowed,
         warning=WARNING if are_two else None,
     )
 
@@ -73,11 +86,14 @@ def _replica_info(store: FeedStore, feed: str, record: Record | None) -> Replica
         holes = record.held.holes(
             tokens.oldest(record.base), tokens.compress(snapshot.head, record.base)
         )
-        behind = sum(
-            1
-            for first, last in holes
-            for _ in snapshot.rows(
-                tokens.expand(first, record.base), tokens.expand(last, record.base)
+        behind: int | None = None
+        with contextlib.suppress(NotRenderedError):  # it has to wait until that is done
+            seen = ViewedFeed(snapshot, record.view)
+            behind = sum(
+                1
+                for first, last in holes
+                for _ in seen.changes(
+                    tokens.expand(first, record.base), tokens.expand(last, record.base)
+                )
             )
-        )
-    return ReplicaInfo(feed, record.synced_at, behind)
+    return ReplicaInfo(feed, record.synced_at, behind, record.view)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-from gateway import view
+from gateway import viewed
 from gateway.answer_size import ANSWER_OVERHEAD_BYTES, Sizes
-from gateway.feed import Entry, FeedSnapshot
+from gateway.rows import Entry
+from gateway.viewed import ViewedFeed
 from sync_protocol import inventory, limits, tokens
 from sync_protocol.messages import Compared, Put, Range, Request
 from sync_protocol.token_set import TokenSet
@@ -39,7 +40,7 @@ class _Found:
 
 def compare(
     request: Request,
-    snapshot: FeedSnapshot,
+    feed: ViewedFeed,
     *,
     base: int,
     generation: bytes,
@@ -47,14 +48,13 @@ def compare(
     answer_bytes_max: int,
 ) -> Compared:
     """The answer to an inventory: as many ranges, from the first on, as there is room for."""
-    return _Comparison(snapshot, base, Sizes(form), answer_bytes_max).answer(request, generation)
+    return _Comparison(feed, base, Sizes(form), answer_bytes_max).answer(request, generation)
 
 
 class _Comparison:
-    def __init__(
-        self, snapshot: FeedSnapshot, base: int, sizes: Sizes, answer_bytes_max: int
-    ) -> None:
-        self._snapshot = snapshot
+    def __init__(self, feed: ViewedFeed, base: int, sizes: Sizes, answer_bytes_max: int) -> None:
+        self._feed = feed
+        self._snapshot = feed.snapshot
         self._base = base
         self._sizes = sizes
         self._bytes_max = answer_bytes_max - ANSWER_OVERHEAD_BYTES
@@ -65,16 +65,17 @@ class _Comparison:
         return Compared(
             base=self._base,
             head=tokens.compress(self._snapshot.head, self._base),
-            lineage=view.lineage(
+            lineage=self._feed.lineage(
                 epoch, base=self._base, view_id=request.view_id, generation=generation
             ),
             epoch=epoch,
-            p0=view.purge_mark(self._snapshot, self._base),
+            p0=viewed.purge_mark(self._snapshot, self._base),
             missing=TokenSet.of(found.missing).encode(),
             puts=tuple(found.puts),
             drops=b"".join(found.drops),
             answered=answered,
             split=tuple(found.split),
+            since=viewed.narrowed_since(request.view, self._feed.view),
         )
 
     def _ranges(self, ranges: Sequence[Range]) -> tuple[int, _Found]:
@@ -109,7 +110,7 @@ class _Comparison:
         return len(TokenSet.of(found.missing).encode()) <= most
 
     def _range(self, presented: Range) -> _Found:
-        ours = self._snapshot.entries(*inventory.bounds(presented.prefix))
+        ours = self._feed.entries(*inventory.bounds(presented.prefix))
         if presented.entries is not None:
             return self._listed(list(ours), list(inventory.unpack(presented.entries)))
         assert presented.fingerprints is not None  # noqa: S101 - one of two, checked when it was made
@@ -146,10 +147,11 @@ class _Comparison:
             self._lack(healthy, found)
             return
         if len(ours) == len(theirs) == 1 and inventory.is_same_content(ours[0].etag, theirs[0]):
-            row = self._snapshot.row(ours[0].id)
-            assert row is not None  # noqa: S101 - the same snapshot
-            found.puts.append(view.put_of(row, None))
-            found.put_bytes += self._sizes.change(row)
+            change = self._feed.find(ours[0].id)
+            assert change is not None  # noqa: S101 - the same snapshot
+            assert change.rendering is not None  # noqa: S101 - of an item that is in view
+            found.puts.append(viewed.put_of(change.row, change.rendering, None))
+            found.put_bytes += self._sizes.change(change)
             return
         if len(theirs) > len(ours):
             found.drops.append(ours[0].id_hash)  # which of them must go cannot be told

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sync_protocol.token_set import TokenSet
+from sync_protocol.views import WHOLE_FEED, View
 from sync_protocol.wire import Format
 
 
@@ -18,6 +19,7 @@ class Record:
         form: of its last request: the form in which it is answered and notified.
         held: its compressed tokens.
         synced_at: Unix seconds, for people.
+        view: what of the feed it wants, and may have.
     """
 
     generation: bytes
@@ -27,6 +29,7 @@ class Record:
     epoch: bytes
     held: TokenSet
     synced_at: int
+    view: View = WHOLE_FEED
 
 
 class Ledger(Protocol):

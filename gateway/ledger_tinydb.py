@@ -16,6 +16,7 @@ from gateway.ledger import Record
 from sync_protocol.errors import ProtocolError
 from sync_protocol.token_set import TokenSet
 from sync_protocol.tokens import Natural, Word32
+from sync_protocol.views import WHOLE_FEED, View
 from sync_protocol.wire import Format
 
 _LOG: Final = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class _Document(BaseModel):
     epoch: str
     tokens: str
     synced_at: int
+    view: View = WHOLE_FEED
 
 
 class TinyDbLedger:
@@ -104,7 +106,8 @@ class TinyDbLedger:
         path = self.path(device)
         try:
             with TinyDB(path, storage=AtomicJsonStorage) as db:
-                documents = [_Document.model_validate(dict(found)) for found in db.all()]
+                # As JSON, because a view is strict, and has tuples of which JSON makes lists.
+                documents = [_Document.model_validate_json(json.dumps(dict(it))) for it in db.all()]
             return {
                 document.feed: _record(document)
                 for document in documents
@@ -135,7 +138,8 @@ class TinyDbLedger:
                 epoch=record.epoch.hex(),
                 tokens=record.held.encode().hex(),
                 synced_at=record.synced_at,
-            ).model_dump(mode="json")
+                view=record.view,
+            ).model_dump(mode="json", exclude_defaults=True)
             for feed, record in records.items()
         ]
         # One write: TinyDB writes its storage after each call, and each write is a rename.
@@ -161,4 +165,5 @@ def _record(document: _Document) -> Record:
         epoch=bytes.fromhex(document.epoch),
         held=TokenSet.decode(bytes.fromhex(document.tokens)),
         synced_at=document.synced_at,
+        view=document.view,
     )

@@ -1,15 +1,18 @@
 """The thread that publishes what was committed."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from gateway.counters import Counters
-from gateway.feed import FeedSnapshot, FeedStore, NoSuchFeedError, PoisonError
-from gateway.notifier import Target, pushes, reminder
+from gateway.feed import FeedSnapshot, NoSuchFeedError, PoisonError
+from gateway.notifier import pushes, reminder
 from gateway.outbound import Outbound
 from gateway.registry import Registry
+from gateway.state_file import SqliteStore
+from sync_protocol.wire import Format
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -20,7 +23,7 @@ class Notifying:
     def __init__(
         self,
         *,
-        store: FeedStore,
+        store: SqliteStore,
         registry: Registry,
         outbound: Outbound,
         counters: Counters,
@@ -34,6 +37,8 @@ class Notifying:
         self._on_poison = on_poison
         self._content_bytes_max = notification_content_bytes_max
         self._cursors: dict[str, int] = {}
+        # Of these devices the targets of this moment are no longer right.
+        self._let_be: set[str] = set()
         self._work = threading.Condition()
         self._committed = False
         self._closing = False
@@ -61,22 +66,21 @@ class Notifying:
 
     def remind(self, device: str) -> None:
         """Have a device sync, if it is online, although nothing changed."""
-        for feed in self._store.feeds():
-            for target in self._registry.targets(feed):
-                if target.device == device:
-                    self._remind(feed, target)
+        enrolled = self._store.device(device)
+        if enrolled is not None and self._registry.is_online(device):
+            for feed in enrolled.feeds:
+                self._remind(feed, device)
 
-    def _remind(self, feed: str, target: Target) -> None:
-        try:
-            with self._store.snapshot(feed) as snapshot:
-                push = reminder(snapshot, target)
-        except NoSuchFeedError:
-            return  # removed meanwhile
-        except PoisonError as poison:
-            self._on_poison(feed, poison)
-            return
-        if push is not None:
-            self._outbound.push(feed, push)
+    def _remind(self, feed: str, device: str) -> None:
+        record = self._registry.record(device, feed)
+        form = Format.CBOR if record is None else record.form
+        # No replica's, as surely as no two of them are alike.
+        lineage = int.from_bytes(os.urandom(4))
+        self._outbound.push(feed, reminder(device, form, lineage=lineage))
+
+    def let_be(self, device: str) -> None:
+        """Push no more of what is being pushed to a device now."""
+        self._let_be.add(device)
 
     def cursors(self) -> Mapping[str, int]:
         """How far each feed has been notified."""
@@ -122,7 +126,12 @@ class Notifying:
                 self._cursors[feed] = snapshot.head
 
     def _push(self, feed: str, snapshot: FeedSnapshot, cursor: int) -> None:
+        self._let_be.clear()  # before the targets are read, which are right until it is filled
         targets = self._registry.targets(feed)
+        for device in self._registry.awaited():
+            enrolled = self._store.device(device)
+            if enrolled is not None and feed in enrolled.feeds:
+                self._remind(feed, device)  # once more, since the one before may be lost
         while cursor < snapshot.head:
             try:
                 for push in pushes(
@@ -131,7 +140,8 @@ class Notifying:
                     targets=targets,
                     notification_content_bytes_max=self._content_bytes_max,
                 ):
-                    self._outbound.push(feed, push)
+                    if push.device not in self._let_be:
+                        self._outbound.push(feed, push)
             except PoisonError as poison:
                 # The others go on: to the devices it is as if this push had been lost.
                 self._on_poison(feed, poison)
@@ -141,4 +151,4 @@ class Notifying:
 
     def _head(self, feed: str) -> int:
         with self._store.snapshot(feed) as snapshot:
-            return snapshot.head
+            return int(snapshot.head)

@@ -21,13 +21,21 @@ class Registry:
         self._online: dict[str, float] = {}
         self._records: dict[str, dict[str, Record]] = {}
         self._unsaved: set[str] = set()
+        # Of devices whose tokens were ended: what is told of an earlier generation comes too late.
+        self._generations: dict[str, bytes] = {}
+        # Those that are to ask before anything is pushed to them.
+        self._awaited: set[str] = set()
         self._rivals = Rivals()
 
     def recall(self, device: str, records: Mapping[str, Record]) -> None:
         """Have at hand what the ledger holds of a device."""
         with self._lock:
+            current = {feed: it for feed, it in records.items() if self._is_current(device, it)}
             # What a request told since is newer than the ledger.
-            self._records[device] = {**records, **self._records.get(device, {})}
+            self._records[device] = {**current, **self._records.get(device, {})}
+
+    def _is_current(self, device: str, record: Record) -> bool:
+        return self._generations.get(device, record.generation) == record.generation
 
     def keep_only(self, device: str, generation: bytes) -> None:
         """Drop what is known of other enrolments of a device."""
@@ -51,6 +59,9 @@ class Registry:
     def synced(self, device: str, feed: str, record: Record) -> None:
         """A request told what a replica holds."""
         with self._lock:
+            if not self._is_current(device, record):
+                return
+            self._awaited.discard(device)
             self._records.setdefault(device, {})[feed] = record
             self._unsaved.add(device)
 
@@ -99,6 +110,7 @@ class Registry:
                     base=record.base,
                     view_id=record.view_id,
                     form=record.form,
+                    view=record.view,
                 )
                 for device in self._online
                 if (record := self._records.get(device, {}).get(feed)) is not None
@@ -107,11 +119,33 @@ class Registry:
     def regenerate(self, device: str, generation: bytes) -> None:
         """A device's tokens mean nothing any more; what is known of its replicas stays."""
         with self._lock:
+            self._generations[device] = generation
             records = self._records.get(device)
             if records is not None:
                 for feed, record in records.items():
                     records[feed] = replace(record, generation=generation)
                 self._unsaved.add(device)
+
+    def let_be(self, device: str, generation: bytes) -> None:
+        """A device's tokens end, and what its replicas may see.
+
+        Until it has asked, nothing is known of them, and nothing is pushed.
+        """
+        with self._lock:
+            self._generations[device] = generation
+            self._unsaved.discard(device)
+            self._records.pop(device, None)
+            self._awaited.add(device)
+
+    def awaited(self) -> Sequence[str]:
+        """The devices that are there, and that are to ask before anything is pushed to them."""
+        with self._lock:
+            return sorted(self._awaited & self._online.keys())
+
+    def is_of(self, device: str, generation: bytes) -> bool:
+        """Whether a device's tokens have not ended since it was of that generation."""
+        with self._lock:
+            return self._generations.get(device, generation) == generation
 
     def forget(self, device: str) -> None:
         """Drop a device that was removed."""
@@ -119,6 +153,8 @@ class Registry:
             self._online.pop(device, None)
             self._records.pop(device, None)
             self._unsaved.discard(device)
+            self._generations.pop(device, None)
+            self._awaited.discard(device)
             self._rivals.forget(device)
 
     def forget_feed(self, feed: str) -> None:

@@ -4,13 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from gateway import inventory, view
+from gateway import inventory, viewed
 from gateway.answer_size import ANSWER_OVERHEAD_BYTES, Sizes
-from gateway.feed import EpochSpan, FeedSnapshot, Row
+from gateway.feed import EpochSpan, FeedSnapshot
+from gateway.rows import Rendering
+from gateway.viewed import Effective, ViewedFeed
 from sync_protocol import limits, messages, tokens
 from sync_protocol.errors import ProtocolError
 from sync_protocol.messages import Answer, Change, Collection, Delta, Remainder, Request, Void
 from sync_protocol.token_set import TokenSet
+from sync_protocol.views import View
 from sync_protocol.wire import Format
 
 # What an answer adds to the presented set: a range for the changes, and a token for each content
@@ -29,8 +32,10 @@ class AnswerLimits:
 
     Attributes:
         answer_bytes_max: of one answer.
-        portion_bytes: how much of a content that does not come whole comes with its change.
-        inline_bytes_max: a larger content comes as a portion, then as remainders.
+        portion_bytes: how much of a content that does not come whole comes with its change, at
+            most, if the view does not say.
+        inline_bytes_max: a larger content comes as a portion, then as remainders, if the view does
+            not say how large a portion is.
     """
 
     answer_bytes_max: int = limits.ANSWER_BYTES_DEFAULT
@@ -47,6 +52,7 @@ class Replica:
     form: Format
     epoch: bytes
     held: TokenSet
+    view: View
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ def respond(
     request: Request,
     snapshot: FeedSnapshot,
     *,
+    view: View,
     generation: bytes,
     form: Format,
     bounds: AnswerLimits,
@@ -76,17 +83,23 @@ def respond(
     Args:
         request: as it came.
         snapshot: of the feed it is about.
+        view: what the request asks for, or less.
         generation: of the device's enrolment.
         form: of the request, and so of the answer.
         bounds: see `AnswerLimits`.
+
+    Raises:
+        NotRenderedError: the feed is not rendered as the view wants it.
+        PoisonError: an item breaks the answer.
     """
+    feed = ViewedFeed(snapshot, view)
     base = snapshot.head if request.base is None else request.base
     asked = min(request.answer_bytes_max, bounds.answer_bytes_max)
     answer_bytes_max = max(asked, limits.ANSWER_BYTES_MIN)
     if request.collection is None:
         compared = inventory.compare(
             request,
-            snapshot,
+            feed,
             base=base,
             generation=generation,
             form=form,
@@ -94,7 +107,7 @@ def respond(
         )
         answer = Answer(v=messages.VERSION, id=request.id, inventory=compared)
         return Response(answer, replica=None)
-    lineages = _Lineages(base, request.view_id, generation)
+    lineages = _Lineages(feed, base, request.view_id, generation)
     presented = _presented(request.collection, snapshot, lineages)
     match presented:
         case Void():
@@ -104,7 +117,7 @@ def respond(
             page = _Page(
                 request,
                 request.collection,
-                snapshot,
+                feed,
                 lineages=lineages,
                 held=presented,
                 form=form,
@@ -120,12 +133,15 @@ def respond(
 class _Lineages:
     """What of a replica goes into its lineages (P4)."""
 
+    feed: ViewedFeed
     base: int
     view_id: int
     generation: bytes
 
     def of(self, epoch: bytes) -> int:
-        return view.lineage(epoch, base=self.base, view_id=self.view_id, generation=self.generation)
+        return self.feed.lineage(
+            epoch, base=self.base, view_id=self.view_id, generation=self.generation
+        )
 
 
 def _presented(
@@ -175,7 +191,7 @@ class _Page:
         self,
         request: Request,
         collection: Collection,
-        snapshot: FeedSnapshot,
+        feed: ViewedFeed,
         *,
         lineages: _Lineages,
         held: TokenSet,
@@ -185,7 +201,8 @@ class _Page:
     ) -> None:
         self._request = request
         self._collection = collection
-        self._snapshot = snapshot
+        self._feed = feed
+        self._snapshot = feed.snapshot
         self._lineages = lineages
         self._base = lineages.base
         self._held = held
@@ -207,7 +224,7 @@ class _Page:
         new = self._new_set(pending).newest_within(limits.TOKEN_SET_BYTES_MAX)
         p0 = self._collection.p0
         if pending is None:  # its holes are closed: what was purged in them is no loss
-            p0 = view.purge_mark(self._snapshot, self._base)
+            p0 = viewed.purge_mark(self._snapshot, self._base)
         delta = Delta(
             base=self._base,
             head=tokens.compress(self._snapshot.head, self._base),
@@ -219,63 +236,78 @@ class _Page:
             remainders=remainders,
             more=pending is not None,
             withheld=tuple(self._withheld),
+            since=viewed.narrowed_since(self._request.view, self._feed.view),
         )
         answer = Answer(v=messages.VERSION, id=self._request.id, delta=delta)
-        replica = Replica(self._base, self._request.view_id, self._form, epoch, new)
+        view = self._feed.view
+        replica = Replica(self._base, self._request.view_id, self._form, epoch, new, view)
         sent = tuple((added.change.item_id, added.seq) for added in self._added)
         return Response(answer, replica, sent)
 
-    def _absent(self) -> Iterator[Row]:
+    def _absent(self) -> Iterator[Effective]:
         """The changes in the holes of the presented set, newest first."""
         head = tokens.compress(self._snapshot.head, self._base)
         holes = list(self._held.holes(tokens.oldest(self._base), head))
         for first, last in _joined(holes):
-            for row in self._snapshot.rows(
+            for change in self._feed.changes(
                 tokens.expand(first, self._base),
                 tokens.expand(last, self._base),
                 newest_first=True,
             ):
-                if tokens.compress(row.seq, self._base) not in self._held:
-                    yield row
+                if tokens.compress(change.seq, self._base) not in self._held:
+                    yield change
 
     def _add_changes(self) -> int | None:
         """Add what fits; the token of the newest change that did not, or None."""
-        for row in self._absent():
-            if not self._add(row):
-                return tokens.compress(row.seq, self._base)
+        for change in self._absent():
+            if not self._add(change):
+                return tokens.compress(change.seq, self._base)
         return None
 
-    def _add(self, row: Row) -> bool:
+    def _add(self, change: Effective) -> bool:
         if len(self._added) == limits.ANSWER_CHANGES_MAX:
             return False
-        n = tokens.compress(row.seq, self._base)
-        c = tokens.compress(row.c, self._base)
-        # What is wanted comes as a remainder, from the byte held, and not with its change.
-        fetched = self._wanted.get(row.id) == row.wire_digest
-        with_content = not (row.deleted or c in self._held or fetched)
-        cost = self._sizes.change(row)
+        row, rendering = change.row, change.rendering
+        n = tokens.compress(change.seq, self._base)
+        c = None  # the token of the content, if that comes with the change
+        cost = self._sizes.change(change)
         content_bytes = 0
-        if with_content:
+        if rendering is not None and not self._is_presented(row.id, rendering):
+            c = tokens.compress(rendering.c, self._base)
             cost += self._sizes.sent(_TOKEN_BYTES)
-            whole = row.size <= self._bounds.inline_bytes_max
-            content_bytes = row.size if whole else self._bounds.portion_bytes
+            content_bytes = self._content_bytes_max(rendering)
         room = self._sizes.room(self._bytes_left - cost)
         if content_bytes > room or cost > self._bytes_left:
             if self._added:
                 return False
             content_bytes = min(content_bytes, room)  # at least one change in every answer
-        cost += self._sizes.sent(content_bytes)
-        content = None
-        if with_content:
-            content = view.content(self._snapshot, row, offset=0, bytes_max=content_bytes)
-        change = (
-            Change(n=n, remove=row.id)
-            if row.deleted
-            else Change(n=n, put=view.put_of(row, content))
-        )
+        if rendering is None:
+            added = Change(n=n, remove=row.id)
+        else:
+            content = None
+            if c is not None:
+                content = self._feed.portion(change, bytes_max=content_bytes)
+                cost += self._sizes.sent(len(content))
+            added = Change(n=n, put=viewed.put_of(row, rendering, content))
         self._bytes_left -= cost
-        self._added.append(_Added(change, row.seq, c if with_content else None, cost))
+        self._added.append(_Added(added, change.seq, c, cost))
         return True
+
+    def _is_presented(self, item_id: str, rendering: Rendering) -> bool:
+        """Whether the device has this content, or fetches it by itself.
+
+        What is wanted comes as a remainder, from the byte held, and not with its change.
+        """
+        c = tokens.compress(rendering.c, self._base)
+        return c in self._held or self._wanted.get(item_id) == rendering.wire_digest
+
+    def _content_bytes_max(self, rendering: Rendering) -> int:
+        """How much of a content comes with its change (V6)."""
+        asked = self._feed.view.portion_bytes
+        inline = self._bounds.inline_bytes_max if asked is None else asked
+        if rendering.size <= inline:
+            return rendering.size
+        return self._bounds.portion_bytes if asked is None else asked
 
     def _make_room_for_set(self, pending: int | None) -> int | None:
         """Take changes back while the new set needs more than its share; what is pending then.
@@ -301,25 +333,33 @@ class _Page:
     def _remainders(self) -> Iterator[Remainder]:
         """The bytes after those that the device holds, of contents that are still current (G4)."""
         for wanted in self._request.wanted:
-            row = self._snapshot.row(wanted.id)
-            if row is not None and row.quarantined is not None:
-                cost = self._sizes.head(row.id)
+            found = self._feed.find(wanted.id)
+            if found is None or found.rendering is None:
+                continue
+            if found.row.quarantined is not None:
+                cost = self._sizes.head(wanted.id)
                 if cost <= self._bytes_left:
-                    self._withheld.append(row.id)
+                    self._withheld.append(wanted.id)
                     self._bytes_left -= cost
                 continue
-            if row is None or row.deleted or row.wire_digest != wanted.digest:
+            if found.rendering.wire_digest != wanted.digest:
                 continue
             # The device fetches this content by itself, so no change needs to carry it again.
-            n, c = (tokens.compress(seq, self._base) for seq in (row.seq, row.c))
+            n, c = (tokens.compress(seq, self._base) for seq in (found.seq, found.rendering.c))
             self._fetched.append((n, c))
-            cost = self._sizes.head(row.id) + self._sizes.sent(_TOKEN_BYTES)
+            cost = self._sizes.head(wanted.id) + self._sizes.sent(_TOKEN_BYTES)
             room = self._sizes.room(self._bytes_left - cost)
-            if room < _REMAINDER_BYTES_MIN or wanted.offset >= row.size:
+            if room < _REMAINDER_BYTES_MIN or wanted.offset >= found.rendering.size:
                 continue
-            content = view.content(self._snapshot, row, offset=wanted.offset, bytes_max=room)
+            portion = self._content_bytes_max(found.rendering)
+            if wanted.offset or not portion:
+                content = self._feed.content(found, offset=wanted.offset, bytes_max=room)
+            else:  # its change came without it; the device may want no more than the portion
+                content = self._feed.portion(found, bytes_max=min(room, portion))
             self._bytes_left -= cost + self._sizes.sent(len(content))
-            yield Remainder(id=row.id, digest=wanted.digest, offset=wanted.offset, content=content)
+            yield Remainder(
+                id=wanted.id, digest=wanted.digest, offset=wanted.offset, content=content
+            )
 
     def _new_set(self, pending: int | None) -> TokenSet:
         """What the device holds once it has taken this answer (G3).

@@ -7,11 +7,12 @@ from typing import Final
 
 from gateway.counters import Counters
 from gateway.device import Device
-from gateway.feed import NoSuchFeedError, PoisonError, StorageError
+from gateway.feed import NoSuchFeedError, NotRenderedError, PoisonError, StorageError
 from gateway.inbox import Inbox, WaitingRequest, WaitingStatus
 from gateway.ledger import Ledger, Record
 from gateway.outbound import Outbound
 from gateway.registry import Registry
+from gateway.rendering import Rendering
 from gateway.responder import AnswerLimits, Response, respond
 from gateway.rivals import WARNING
 from gateway.state_file import SqliteStore
@@ -28,7 +29,11 @@ _LOG: Final = logging.getLogger(__name__)
 POISON_ITEMS_MAX: Final = 30
 # A device whose answer was spoiled by an item that cannot be read just now asks again so soon.
 POISON_RETRY_S: Final = 5
+# A device whose view is still to be rendered asks again when that may be done.
+RENDERED_ITEMS_PER_S: Final = 500
+RENDERING_RETRY_S_MAX: Final = 60
 _UNREADABLE: Final = ProtocolError("poison", "an item of this feed cannot be read at the gateway")
+_BUSY: Final = ProtocolError("busy", "the feed is being rendered as this view wants it")
 _FAILED: Final = ProtocolError("internal", "the gateway failed; try later")
 
 
@@ -48,6 +53,7 @@ class Responding:
         unix_time: Callable[[], float],
         on_poison: Callable[[str, PoisonError], bool],
         on_unreadable: Callable[[StorageError], None],
+        rendering: Rendering,
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -59,6 +65,7 @@ class Responding:
         self._unix_time = unix_time
         self._on_poison = on_poison
         self._on_unreadable = on_unreadable
+        self._rendering = rendering
         self._inbox = Inbox()
         self._thread = threading.Thread(target=self._run, name="responder", daemon=True)
 
@@ -147,9 +154,14 @@ class Responding:
         except ProtocolError as error:
             self._counters.count(f"requests refused: {error.reason}")
             _LOG.info("a request of %s for %s was refused: %s", device, feed, error)
-            response = _refusal(payload, error)
+            soon = 1 if error.reason == "busy" else None
+            response = _refusal(payload, error, retry_after_s=soon)
         except PoisonError:
             response = _refusal(payload, _UNREADABLE, retry_after_s=POISON_RETRY_S)
+        except NotRenderedError as error:
+            self._counters.count("requests refused: busy")
+            self._rendering.want(feed, error.representations)
+            response = _refusal(payload, _BUSY, retry_after_s=self._rendered_in_s(feed))
         except StorageError as error:
             self._on_unreadable(error)
             response = _refusal(payload, _FAILED)
@@ -173,10 +185,13 @@ class Responding:
         if self._registry.asked(device, feed, request.view_id, now=self._unix_time()):
             self._counters.count("device ids found with two agents")
             _LOG.warning("device %s: %s", device, WARNING)
+        self._rendering.check(request.view)
         try:
-            response = self._sound(feed, request, enrolled.generation, form)
+            response = self._sound(feed, request, enrolled, form)
         except NoSuchFeedError as error:
             raise ProtocolError("feed", str(error)) from error
+        if not self._registry.is_of(device, enrolled.generation):
+            raise ProtocolError("busy", "what the device may see has just changed: ask again")
         if response.replica is not None:
             known = response.replica
             record = Record(
@@ -187,25 +202,39 @@ class Responding:
                 epoch=known.epoch,
                 held=known.held,
                 synced_at=int(self._unix_time()),
+                view=known.view,
             )
             self._recall(enrolled)
             self._registry.synced(device, feed, record)
         self._counters.count("changes resent", len(response.sent))
         return response
 
-    def _sound(self, feed: str, request: Request, generation: bytes, form: Format) -> Response:
+    def _rendered_in_s(self, feed: str) -> int:
+        """When the feed may be rendered, in seconds."""
+        with self._store.snapshot(feed) as snapshot:
+            return min(1 + int(snapshot.item_count) // RENDERED_ITEMS_PER_S, RENDERING_RETRY_S_MAX)
+
+    def _sound(self, feed: str, request: Request, enrolled: Device, form: Format) -> Response:
         """The answer; what is damaged for good is held back at once, and does not spoil it."""
         for _ in range(POISON_ITEMS_MAX):
             try:
-                return self._respond(feed, request, generation, form)
+                return self._respond(feed, request, enrolled, form)
             except PoisonError as poison:
                 if not self._on_poison(feed, poison):
                     raise
-        return self._respond(feed, request, generation, form)
+        return self._respond(feed, request, enrolled, form)
 
-    def _respond(self, feed: str, request: Request, generation: bytes, form: Format) -> Response:
+    def _respond(self, feed: str, request: Request, enrolled: Device, form: Format) -> Response:
+        view = enrolled.allowed.bound(request.view, now=int(self._unix_time()))
         with self._store.snapshot(feed) as snapshot:
-            return respond(request, snapshot, generation=generation, form=form, bounds=self._bounds)
+            return respond(
+                request,
+                snapshot,
+                view=view,
+                generation=enrolled.generation,
+                form=form,
+                bounds=self._bounds,
+            )
 
 
 def _refusal(

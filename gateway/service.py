@@ -5,24 +5,25 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from gateway import device as devices
-from gateway import view
+from gateway import viewed
 from gateway.backup import back_up
 from gateway.backup_sqlite import BackupError, Contents
 from gateway.counters import Counters
-from gateway.device import Device, NoSuchDeviceError
+from gateway.device import Allowed, Device, NoSuchDeviceError
 from gateway.feed import (
     FeedError,
     FeedSnapshot,
-    Mutation,
     NoSuchFeedError,
     NoSuchItemError,
+    NotRenderedError,
     PoisonError,
-    Row,
     StorageError,
+    not_quarantined,
 )
 from gateway.feed_sqlite import SqliteTransaction
 from gateway.holding_back import HoldingBack
@@ -33,9 +34,14 @@ from gateway.mqtt import BrokerLink
 from gateway.notifying import Notifying
 from gateway.outbound import Outbound
 from gateway.registry import Registry
+from gateway.rendering import Rendering
+from gateway.representations.registry import installed
+from gateway.representations.representation import Problem
+from gateway.representations.sandbox import Sandbox
 from gateway.responder import AnswerLimits
 from gateway.responding import Responding
 from gateway.rivals import WARNING
+from gateway.rows import Made, Mutation, Row
 from gateway.settings import Settings
 from gateway.state_file import SqliteStore
 from gateway.writer import Writer, WriterClosedError
@@ -62,6 +68,19 @@ class Outcome:
     seq: int | None
     error: FeedError | None = None
     created: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """An item that is held back from devices, and why.
+
+    Attributes:
+        representation: only from those that want it so; None if from all.
+    """
+
+    row: Row
+    why: str
+    representation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +141,22 @@ class Service:
             delete_marker_retention_days=settings.delete_marker_retention_days,
         )
         self._writer.start()
+        self._sandbox = Sandbox(
+            render_s_max=settings.render_s_max,
+            memory_bytes_max=settings.render_memory_bytes_max,
+            representations=settings.representations,
+        )
+        known = installed(*settings.representations)
+        self._rendering = Rendering(
+            store=self._store,
+            write=self._write,
+            sandbox=self._sandbox,
+            representations={
+                name: known[name] for name in settings.representations if name in known
+            },
+            counters=self.counters,
+            lacking=sorted(set(settings.representations) - known.keys()),
+        )
 
     def start(self, account: Account) -> None:
         """Open an epoch of each feed, connect to the broker and begin to serve."""
@@ -157,8 +192,10 @@ class Service:
             unix_time=self._unix_time,
             on_poison=self._holding_back.poisoned,
             on_unreadable=self._holding_back.unreadable,
+            rendering=self._rendering,
         )
         self._notifying.start()
+        self._rendering.start()
         self._responding.start()
         self._housekeeping.start()
         self._link.start()
@@ -170,6 +207,8 @@ class Service:
     def close(self) -> None:
         """Write, publish and answer what has come in, then stop. Nothing durable is lost."""
         self._housekeeping.close()
+        self._rendering.close()
+        self._sandbox.close()
         self._writer.close()
         if self._link is not None:
             self._link.begin_close()
@@ -207,13 +246,39 @@ class Service:
     def apply(self, feed: str, mutation: Mutation) -> Row | None:
         """Change one item; the new row once durable, or None if nothing changed. FeedError."""
         now = int(self._unix_time())
-        return self._write(lambda transaction: transaction.apply(feed, mutation, now=now))
+
+        def work(transaction: SqliteTransaction, prepared: Sequence[Mutation]) -> Row | None:
+            return transaction.apply(feed, prepared[0], now=now)
+
+        return self._apply(feed, [mutation], work)
+
+    def _apply(
+        self,
+        feed: str,
+        mutations: Sequence[Mutation],
+        work: Callable[[SqliteTransaction, Sequence[Mutation]], T],
+    ) -> T:
+        """Have `work` done with `mutations`, whose contents are rendered as the feed needs them."""
+        while True:
+            try:
+                return self._attempt(self._rendering.prepared(feed, mutations), work)
+            except NotRenderedError:
+                continue  # that began after we looked, and it begins once
+
+    def _attempt(
+        self,
+        prepared: Sequence[Mutation],
+        work: Callable[[SqliteTransaction, Sequence[Mutation]], T],
+    ) -> T:
+        return self._write(lambda transaction: work(transaction, prepared))
 
     def apply_many(self, feed: str, mutations: Sequence[Mutation]) -> Sequence[Outcome]:
         """Change many items in one transaction; one that fails leaves the others alone."""
         now = int(self._unix_time())
 
-        def work(transaction: SqliteTransaction) -> Sequence[Outcome]:
+        def work(
+            transaction: SqliteTransaction, mutations: Sequence[Mutation]
+        ) -> Sequence[Outcome]:
             outcomes = []
             with self._store.snapshot(feed) as before:
                 there = {mutation.id for mutation in mutations if _is_live(before, mutation.id)}
@@ -231,7 +296,7 @@ class Service:
                 outcomes.append(Outcome(mutation.id, row.seq if row else None, created=created))
             return outcomes
 
-        return self._write(work)
+        return self._apply(feed, mutations, work)
 
     def row(self, feed: str, item_id: str) -> Row:
         """A live item. NoSuchFeedError, NoSuchItemError."""
@@ -242,37 +307,77 @@ class Service:
         """A live item with its content. NoSuchFeedError, NoSuchItemError."""
         with self._store.snapshot(feed) as snapshot:
             row = _live(snapshot, feed, item_id)
-            return row, view.content(snapshot, row, offset=0, bytes_max=row.size)
+            return row, viewed.content(snapshot, row, row.native, offset=0, bytes_max=row.size)
 
     def items(self, feed: str, *, after: str | None, limit: int) -> Sequence[Row]:
         """Up to `limit` live items in order of id, after the id `after`. NoSuchFeedError."""
         with self._store.snapshot(feed) as snapshot:
             return snapshot.items(after=after, limit=limit)
 
+    def render(self, feed: str, name: str, *, timeout_s: float) -> bool:
+        """Have a feed rendered in a representation before a device wants it so, and wait for it.
+
+        False if that takes longer. NoSuchFeedError.
+        """
+        self._rendering.want(feed, [name])
+        return self._rendering.wait(feed, name, timeout_s=timeout_s)
+
     # Quarantine
 
-    def quarantined(self, feed: str) -> Sequence[Row]:
-        """The items of a feed that are held back from devices. NoSuchFeedError."""
+    def quarantined(self, feed: str) -> Sequence[HeldBack]:
+        """The items of a feed that are held back from devices, in order of id. NoSuchFeedError."""
         with self._store.snapshot(feed) as snapshot:
-            return snapshot.quarantined()
+            all_views = [HeldBack(it, it.quarantined or "") for it in snapshot.quarantined()]
+            some = [HeldBack(row, why, name) for row, name, why in snapshot.problems()]
+        return sorted(all_views + some, key=lambda it: (it.row.id, it.representation or ""))
 
     def retry(self, feed: str, item_id: str) -> Row:
-        """Let an item out of quarantine. FeedError if it is not in it, or not sound yet."""
+        """Let an item out of quarantine, and have it rendered once more.
+
+        FeedError if it is not held back, or not sound yet.
+        """
+        while True:
+            seq, renderings = self._rendered_anew(feed, item_id)
+            now = int(self._unix_time())
+            try:
+                return self._write(
+                    partial(
+                        SqliteTransaction.retry,
+                        feed=feed,
+                        item_id=item_id,
+                        seq=seq,
+                        now=now,
+                        renderings=renderings,
+                    )
+                )
+            except NotRenderedError:
+                continue  # it was put meanwhile
+
+    def _rendered_anew(self, feed: str, item_id: str) -> tuple[int, Mapping[str, Made]]:
+        """What an item that is held back is rendered to now, and by which change. FeedError."""
         with self._store.snapshot(feed) as snapshot:
             row = snapshot.row(item_id)
-            if row is not None and row.quarantined is not None:
-                # Else devices would let go of what they have of it, and get nothing for it.
-                try:
-                    view.content(snapshot, row, offset=0, bytes_max=row.size)
-                    view.put_of(row, None)
-                except PoisonError as poison:
-                    raise FeedError(f"it stays in quarantine: {poison}") from poison
-        now = int(self._unix_time())
-        return self._write(lambda transaction: transaction.retry(feed, item_id, now=now))
+            if row is None or row.deleted:
+                raise not_quarantined(feed, item_id)
+            # Else devices would let go of what they have of it, and get nothing for it.
+            try:
+                content = viewed.content(snapshot, row, row.native, offset=0, bytes_max=row.size)
+                viewed.put_of(row, row.native, None)
+            except PoisonError as poison:
+                raise FeedError(f"it stays in quarantine: {poison}") from poison
+            representations = snapshot.representations().values()
+            failed = [name for it, name, _ in snapshot.problems() if it.id == item_id]
+        wanted = [it.name for it in representations if row.kind in it.kinds]
+        renderings = self._rendering.rendered(wanted, row.kind, content)
+        if row.quarantined is None and (why := _as_before(failed, renderings)):
+            raise FeedError(f"it stays in quarantine: item {item_id!r} {why}")
+        return row.seq, renderings
 
     # Devices
 
-    def add_device(self, device_id: str, feeds: Sequence[str]) -> str:
+    def add_device(
+        self, device_id: str, feeds: Sequence[str], *, allowed: Allowed = devices.EVERYTHING
+    ) -> str:
         """Enrol a device; its credential, which is kept nowhere. DeviceError, FeedError."""
         try:
             names.device_id(device_id)
@@ -286,6 +391,7 @@ class Service:
             secret_hash=devices.hash_secret(secret, salt=os.urandom(devices.SALT_BYTES)),
             generation=os.urandom(devices.GENERATION_BYTES),
             feeds=tuple(sorted(set(feeds))),
+            allowed=allowed,
         )
         now = int(self._unix_time())
         self._write(lambda transaction: transaction.add_device(enrolled, now=now))
@@ -304,15 +410,31 @@ class Service:
 
         One that is offline does so when it is back. Content that it holds is not sent again.
         """
-        enrolled = self._store.device(device_id)
-        if enrolled is not None and not self._registry.is_known(device_id):
-            # The ledger knows it by its old generation only.
-            self._registry.recall(device_id, self._ledger.load(device_id, enrolled.generation))
+        self._recall(device_id)
         generation = os.urandom(devices.GENERATION_BYTES)
         self._write(lambda transaction: transaction.set_generation(device_id, generation))
         self._registry.regenerate(device_id, generation)
         if self._notifying is not None:
             self._notifying.remind(device_id)
+
+    def limit_device(self, device_id: str, allowed: Allowed) -> None:
+        """Let a device see this of its feeds, and no more. NoSuchDeviceError.
+
+        From now on nothing else is sent to it; with its next sync it drops the rest.
+        """
+        generation = os.urandom(devices.GENERATION_BYTES)
+        self._write(lambda transaction: transaction.set_allowed(device_id, allowed, generation))
+        self._registry.let_be(device_id, generation)
+        self._ledger.forget(device_id)
+        if self._notifying is not None:
+            self._notifying.let_be(device_id)
+            self._notifying.remind(device_id)
+
+    def _recall(self, device_id: str) -> None:
+        """Have at hand what the ledger knows of a device while it knows it."""
+        enrolled = self._store.device(device_id)
+        if enrolled is not None and not self._registry.is_known(device_id):
+            self._registry.recall(device_id, self._ledger.load(device_id, enrolled.generation))
 
     def devices(self) -> Sequence[DeviceInfo]:
         """All devices, sorted by id."""
@@ -363,6 +485,7 @@ class Service:
             problems.append(self._storage_problem)
         problems += self._holding_back.problems()
         try:
+            problems += self._rendering.problems()
             quarantined = self._store.quarantined_count()
         except StorageError as error:
             problems.append(str(error))
@@ -394,7 +517,7 @@ class Service:
     def _write(self, work: Callable[[SqliteTransaction], T]) -> T:
         try:
             result = self._writer.submit(work).result()
-        except (FeedError, devices.DeviceError, WriterClosedError):
+        except (FeedError, NotRenderedError, devices.DeviceError, WriterClosedError):
             raise
         except Exception as error:
             _LOG.exception("a change could not be stored")
@@ -429,6 +552,15 @@ def _refuse_to_forget(data_dir: Path) -> None:
             f" put it back, or a backup ('gateway restore DIR'), or move {ledger.name}/ away to"
             " begin anew"
         )
+
+
+def _as_before(failed: Sequence[str], renderings: Mapping[str, Made]) -> str | None:
+    """What is wrong with a content that failed in these representations, and does in all again."""
+    problems = {name: it.why for name, it in renderings.items() if isinstance(it, Problem)}
+    if not failed or not problems.keys() >= set(failed):
+        return None
+    name = failed[0]
+    return f"cannot be rendered as {name} ({problems[name]}): put it with another content"
 
 
 def _is_live(snapshot: FeedSnapshot, item_id: str) -> bool:

@@ -1,27 +1,40 @@
 """The gateway's settings: defaults, a TOML file, and TALLYSYNC_GATEWAY_... in the environment."""
 
 import difflib
+import os
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
 from gateway.data_dir import default_data_dir
+from gateway.representations.registry import installed_names
 from sync_protocol import limits
+from sync_protocol.names import Representation
 from sync_protocol.topics import PREFIX_DEFAULT
 
 ENVIRONMENT_PREFIX: Final = "TALLYSYNC_GATEWAY_"
 # Not MQTT's 1883 and no HTTP port that others use: a gateway tried out disturbs nobody.
 BROKER_PORT_DEFAULT: Final = 21883
 API_PORT_DEFAULT: Final = 21880
+
+
+def _split(value: object) -> object:
+    """Names in the environment are separated by commas; an empty text has none."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",")) if value.strip() else ()
+
 
 Port = Annotated[int, Ge(0), Le(65_535)]
 HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
@@ -63,6 +76,15 @@ class Settings(BaseSettings):
     ] = limits.ANSWER_BYTES_DEFAULT
     delete_marker_retention_days: Annotated[int, Ge(1), Le(3650)] = 30
     ledger_flush_s: Annotated[float, Ge(0.1), Le(3600)] = 5.0
+    representations: Annotated[tuple[Representation, ...], NoDecode, BeforeValidator(_split)] = (
+        Field(
+            default=("compact",), description="in which contents are rendered for who asks for it"
+        )
+    )
+    render_s_max: Annotated[float, Ge(0.1), Le(60)] = 5.0
+    render_memory_bytes_max: Annotated[int, Ge(128 * limits.MIB), Le(16 * 1024 * limits.MIB)] = (
+        512 * limits.MIB
+    )
     embedded_connections_max: Annotated[int, Ge(1), Le(1000)] = 200
 
     @classmethod
@@ -87,7 +109,7 @@ def load(path: Path | None = None, **overrides: object) -> Settings:
         overrides: what the command line says; None does not override.
 
     Raises:
-        SettingsError: the file or a value cannot be used.
+        SettingsError: the file or a value cannot be used, or no representation is called so.
     """
     values = {name: value for name, value in overrides.items() if value is not None}
 
@@ -97,18 +119,40 @@ def load(path: Path | None = None, **overrides: object) -> Settings:
     if path is not None and not path.is_file():
         raise SettingsError(f"there is no settings file {path}")
     try:
-        return FromFile(**values)  # type: ignore[arg-type]  # pydantic checks them
+        settings = FromFile(**values)  # type: ignore[arg-type]  # pydantic checks them
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}") from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
             raise SettingsError(_unknown(key, path)) from error
-        where = path or f"the command line or {ENVIRONMENT_PREFIX}{key.upper()}"
-        raise SettingsError(f"{key} in {where}: {first['msg']}") from error
+        why = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{key} in {_source(key, path, values)}: {why}") from error
+    known = installed_names()
+    for name in settings.representations:
+        if name not in known:
+            source = _source("representations", path, values)
+            raise SettingsError(f"representations in {source}: {_not_installed(name, known)}")
+    return settings
+
+
+def _source(key: str, path: Path | None, values: Mapping[str, object]) -> str:
+    """Where a value came from: what overrides the others."""
+    variable = f"{ENVIRONMENT_PREFIX}{key.upper()}"
+    if key in values:
+        return "the command line"
+    if path is None or any(name.upper() == variable for name in os.environ):
+        return variable
+    return str(path)
+
+
+def _not_installed(name: str, known: Sequence[str]) -> str:
+    alike = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {alike[0]}? " if alike else ""
+    return f"no representation is called {name}; {meant}those installed are {', '.join(known)}"
 
 
 def _unknown(key: str, path: Path | None) -> str:

@@ -7,12 +7,15 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from gateway.device import Device
+from pydantic import ValidationError
+
+from gateway.device import Allowed, Device
 from gateway.feed import FeedError, StorageError
 from gateway.feed_schema import SCHEMA, STATE_VERSION
-from gateway.feed_sqlite import SqliteSnapshot, SqliteTransaction
+from gateway.feed_sqlite import SqliteTransaction
+from gateway.snapshot_sqlite import SqliteSnapshot
 
 JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 
@@ -39,8 +42,11 @@ def _in_words() -> Iterator[None]:
 def _check(db: sqlite3.Connection) -> None:
     """Look through all tables but the contents, whose damage their digests tell."""
     # Of a content nothing but its length is read: one that is damaged is no reason not to start.
-    db.execute("SELECT item, length(bytes) FROM content LIMIT 1").fetchone()
-    for table in ("feed", "epoch", "item", "device", "device_feed"):
+    for table in ("content", "rendering"):
+        db.execute(f"SELECT item, length(bytes) FROM {table} LIMIT 1").fetchone()  # noqa: S608 - our own tables
+    for table in (
+        "feed", "epoch", "item", "place", "leaving", "representation", "device", "device_feed",
+    ):  # fmt: skip
         db.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608 - our own tables
         (found, *_) = db.execute(f"PRAGMA integrity_check({table})").fetchall()
         if found != ("ok",):
@@ -101,9 +107,15 @@ class SqliteStore:
                     " 'gateway restore DIR'"
                 ) from error
             if version not in (0, STATE_VERSION):
+                cure = (
+                    "upgrade the gateway"
+                    if version > STATE_VERSION
+                    else "export its feeds with that version ('gateway export FEED DIR'), move the"
+                    " file and its ledger away, and import them again"
+                )
                 raise FeedError(
                     f"{self._path} was written by another version of the gateway (state {version},"
-                    f" and this one reads {STATE_VERSION}): upgrade the gateway"
+                    f" and this one reads {STATE_VERSION}): {cure}"
                 )
             undo.pop_all()
             return db
@@ -167,22 +179,21 @@ class SqliteStore:
     def devices(self) -> Sequence[Device]:
         """All devices, sorted by id."""
         found = self._reader().execute(
-            "SELECT device.id, secret_hash, generation, feed.name FROM device"
+            "SELECT device.id, secret_hash, generation, allowed, feed.name FROM device"
             " LEFT JOIN device_feed ON device_feed.device = device.id"
             " LEFT JOIN feed ON feed.id = device_feed.feed ORDER BY device.id, feed.name"
         )
-        groups = itertools.groupby(found, key=lambda values: values[:3])
-        return [
-            Device(device_id, secret_hash, generation, tuple(row[3] for row in rows if row[3]))
-            for (device_id, secret_hash, generation), rows in groups
-        ]
+        groups = itertools.groupby(found, key=lambda values: values[:4])
+        return [_device(device, tuple(row[4] for row in rows if row[4])) for device, rows in groups]
 
     @_in_words()
     def device(self, device_id: str) -> Device | None:
         """One device, if it is enrolled."""
         found = (
             self._reader()
-            .execute("SELECT secret_hash, generation FROM device WHERE id = ?", (device_id,))
+            .execute(
+                "SELECT secret_hash, generation, allowed FROM device WHERE id = ?", (device_id,)
+            )
             .fetchone()
         )
         if found is None:
@@ -192,5 +203,17 @@ class SqliteStore:
             " WHERE device = ? ORDER BY feed.name",
             (device_id,),
         )
-        secret_hash, generation = found
-        return Device(device_id, secret_hash, generation, tuple(name for (name,) in feeds))
+        return _device((device_id, *found), tuple(name for (name,) in feeds))
+
+
+def _device(values: Sequence[Any], feeds: tuple[str, ...]) -> Device:
+    device_id, secret_hash, generation, allowed = values
+    try:
+        return Device(
+            device_id, secret_hash, generation, feeds, Allowed.model_validate_json(allowed)
+        )
+    except ValidationError as error:
+        raise StorageError(
+            f"the row of device {device_id!a} in the state file is damaged: put a backup in its"
+            " place: 'gateway restore DIR'"
+        ) from error

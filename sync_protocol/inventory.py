@@ -45,6 +45,7 @@ def etag(
     folder: str,
     flags: Iterable[str],
     date: int | None,
+    until: int | None,
     media_type: str,
 ) -> bytes:
     """What stands for an item's whole state in an inventory (I2).
@@ -55,9 +56,11 @@ def etag(
         folder: where the item is.
         flags: sorted.
         date: Unix seconds, or None.
+        until: Unix seconds, or None.
         media_type: of the content.
     """
-    fields = [kind, folder, media_type, "" if date is None else str(date), *flags]
+    moments = ["" if moment is None else str(moment) for moment in (date, until)]
+    fields = [kind, folder, media_type, *moments, *flags]
     sha = hashlib.sha256()
     for field in fields:
         encoded = field.encode()

@@ -1,4 +1,4 @@
-"""Every message of notify, request and response (docs/protocol.md, M1 to M11)."""
+"""Every message of notify, request and response (docs/protocol.md, M1 to M12)."""
 
 from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
@@ -20,6 +20,7 @@ from sync_protocol.inventory import (
 )
 from sync_protocol.names import Folder, ItemId, Kind, MediaType
 from sync_protocol.tokens import EpochId, Integer, Natural, Word32
+from sync_protocol.views import WHOLE_FEED, View
 from sync_protocol.wire import Format, Key, Message
 
 VERSION: Final = 1
@@ -33,8 +34,10 @@ Portion = Annotated[bytes, MaxLen(limits.ANSWER_BYTES_MAX)]
 
 
 class Put(Message):
-    """An item as it is now, without its token: the same bytes for every replica (M1).
+    """An item as it is now, without its token: the same bytes for every replica of a view (M1).
 
+    Digest, size, media type and content are those of the representation that the view wants.
+    `until` is the last moment that the item is about, Unix seconds; absent, that is its `date`.
     `content` is all of the content or its first portion, from byte 0; absent, the change came
     without content. An item of `size` 0 is whole without any.
     """
@@ -48,6 +51,7 @@ class Put(Message):
     size: Annotated[Natural, Key(7)]
     media_type: Annotated[MediaType, Key(8)] = "application/octet-stream"
     content: Annotated[Portion | None, Key(9)] = None
+    until: Annotated[Integer | None, Key(10)] = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -182,6 +186,7 @@ class Request(Message):
     inventory: Annotated[
         tuple[Range, ...], FailFast(), MaxLen(limits.INVENTORY_RANGES_MAX), Key(7)
     ] = ()
+    view: Annotated[View, Key(9)] = WHOLE_FEED
 
     @model_validator(mode="after")
     def _based(self) -> Self:
@@ -209,7 +214,8 @@ class Remainder(Message):
 class Delta(Message):
     """The changes that were absent, and a new collection (M8, G5).
 
-    `withheld` names items whose contents are wanted and cannot be had (G4, F7).
+    `withheld` names items whose contents are wanted and cannot be had (G4, F7). `since` is there
+    if the operator lets the replica see less than it asked for (V5).
     """
 
     base: Annotated[Natural, Key(1)]
@@ -228,6 +234,7 @@ class Delta(Message):
     withheld: Annotated[
         tuple[ItemId, ...], FailFast(), MaxLen(limits.REQUEST_WANTED_MAX), Key(10)
     ] = ()
+    since: Annotated[Integer | None, Key(11)] = None
 
 
 class Compared(Message):
@@ -239,6 +246,7 @@ class Compared(Message):
         drops: id hashes of what is no longer in the feed, one behind the other.
         answered: how many ranges of the request this is about.
         split: the ranges to present next instead of those of them that do not fit.
+        since: as in a delta.
     """
 
     base: Annotated[Natural, Key(1)]
@@ -253,6 +261,7 @@ class Compared(Message):
     split: Annotated[
         tuple[Prefix, ...], FailFast(), MaxLen(limits.INVENTORY_RANGES_MAX * len(DIGITS)), Key(10)
     ] = ()
+    since: Annotated[Integer | None, Key(11)] = None
 
     @model_validator(mode="after")
     def _readable(self) -> Self:

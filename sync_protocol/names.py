@@ -69,6 +69,15 @@ def kind(text: str) -> str:
     return text
 
 
+def representation(text: str) -> str:
+    """`text`, if a representation may be called that; ValueError says what is wrong with it."""
+    if not _KIND.fullmatch(text):
+        raise ValueError(
+            f"a representation is a word of a-z, 0-9 and -, at most 32, not {_shown(text)}"
+        )
+    return text
+
+
 def media_type(text: str) -> str:
     """`text`, if it is a media type without parameters (RFC 6838, section 4.2), in lower case."""
     if not _MEDIA_TYPE.fullmatch(text):
@@ -103,5 +112,6 @@ FeedName = Annotated[str, AfterValidator(feed_name)]
 ItemId = Annotated[str, AfterValidator(item_id)]
 Folder = Annotated[str, AfterValidator(folder)]
 Kind = Annotated[str, AfterValidator(kind)]
+Representation = Annotated[str, AfterValidator(representation)]
 MediaType = Annotated[str, AfterValidator(media_type)]
 Flags = Annotated[tuple[str, ...], AfterValidator(flags)]

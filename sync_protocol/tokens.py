@@ -44,7 +44,7 @@ def lineage(
         epoch: id of an epoch of the feed.
         base: of the replica.
         view_id: of the replica.
-        renderer_version: of the code that makes contents of this representation.
+        renderer_version: of the code that makes contents of this view.
         generation: of the device's enrolment, so that tokens end with it.
     """
     packed = struct.pack(">8sqII8s", epoch, base, view_id, renderer_version, generation)

@@ -14,6 +14,7 @@ from gateway.data_dir import default_data_dir
 
 # Imported where they are used: `--help` must not wait for them.
 if TYPE_CHECKING:
+    from gateway.api_models import Replica
     from gateway.client import GatewayClient
 
 EXIT_FAILED: Final = 1
@@ -27,6 +28,7 @@ EXIT_CODES: Final = (
 DATA_DIR_VARIABLE: Final = "TALLYSYNC_GATEWAY_DATA_DIR"
 # Where the output is no terminal, a table is as wide as what it holds.
 _PIPE_COLUMNS: Final = 10_000
+_INDENT: Final = "    "
 _KIB: Final = 1024
 
 DataDir = Annotated[
@@ -117,6 +119,26 @@ def show_table(
         )
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
     Console(width=width).print(table)
+
+
+def show_text(text: str) -> None:
+    """Print a line. On a terminal it goes on in further ones, which are indented."""
+    if not sys.stdout.isatty():
+        typer.echo(text)
+        return
+    from rich.console import Console  # noqa: PLC0415 - see TYPE_CHECKING above
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console()
+    lines = Text(text).wrap(console, max(console.width - len(_INDENT), 1))
+    typer.echo(f"\n{_INDENT}".join(line.plain.rstrip() for line in lines))
+
+
+def behind_text(replica: "Replica") -> str:
+    """How many changes a replica's last sync did not cover, for people."""
+    if replica.synced_at is None:
+        return "all"
+    return "unknown" if replica.behind is None else str(replica.behind)
 
 
 def size_text(size_bytes: int) -> str:

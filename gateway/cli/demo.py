@@ -9,6 +9,8 @@ from gateway.cli.common import AsJson, CommandError
 
 DEVICES_MAX: Final = 50
 CHANGES_MAX: Final = 100_000
+# Those of `gateway.demo.views`, and the default.
+VIEWS_DEVICES: Final = 5
 
 
 def demo(
@@ -19,7 +21,7 @@ def demo(
     ] = None,
     devices: Annotated[
         int, typer.Option(min=1, max=DEVICES_MAX, help="How many devices take part.")
-    ] = 5,
+    ] = VIEWS_DEVICES,
     loss: Annotated[
         float, typer.Option(min=0, max=1, help="Share of notifications that get lost.")
     ] = 0.3,
@@ -33,21 +35,33 @@ def demo(
         int,
         typer.Option(help="The same seed draws the same changes and losses; timing differs."),
     ] = 1,
+    views: Annotated[
+        bool, typer.Option("--views", help="Five devices, each of which wants something else.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Show the whole in one go: import, change, lose, sync, compare.
 
     Needs no gateway, and leaves nothing behind.
 
+    With --views there are a pager with the first bytes of compact cards, one with heads of mail
+    only, one with the last 30 days, one with the folder Inbox, and one with everything; changes
+    bring items into these views and out of them, and what each device holds is compared with what
+    its view shows of the feed.
+
     The columns of the summary, for each device: items that it holds; pushed: notifications sent;
     came: those received; resent: changes sent again at a sync; lacked: of these, how many it really
     lacked; rests: remainders of contents; syncs: requests; bytes: of all payloads, K and M being
     1024 and 1024 times that.
     """
+    if views and devices != VIEWS_DEVICES:
+        raise typer.BadParameter(f"--views has {VIEWS_DEVICES} devices: leave out --devices")
     from gateway.demo.main import DemoError, Options, run_demo  # noqa: PLC0415 - heavy
     from gateway.run import RunError  # noqa: PLC0415 - heavy
 
-    options = Options(devices=devices, loss=loss, away=away, changes=changes, seed=seed)
+    options = Options(
+        devices=devices, loss=loss, away=away, changes=changes, seed=seed, views=views
+    )
     try:
         return run_demo(options, data, as_json=as_json)
     except (DemoError, RunError) as error:

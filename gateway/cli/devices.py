@@ -4,10 +4,11 @@ from typing import Annotated, Final
 
 import typer
 
-from gateway.cli import common
+from gateway.cli import common, views
 from gateway.cli.common import AsJson, DataDir
+from gateway.cli.views import Days, Folders, ItemBytes, Kinds
 
-app: Final = typer.Typer(help="Add, list, show, resync and remove devices.")
+app: Final = typer.Typer(help="Add, list, show, limit, resync and remove devices.")
 
 DeviceArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the device.")]
 Feeds = Annotated[
@@ -23,14 +24,26 @@ def agent_line(device: str, feeds: tuple[str, ...], broker: str) -> str:
 
 @app.command("add")
 def add(
-    device: DeviceArgument, feed: Feeds, *, data: DataDir = None, as_json: AsJson = False
+    device: DeviceArgument,
+    feed: Feeds,
+    *,
+    kind: Kinds = None,
+    folder: Folders = None,
+    days: Days = None,
+    item_bytes_max: ItemBytes = None,
+    data: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Enrol a device, and print its password and the line to run on it.
 
     The password is shown this once: the gateway keeps only a hash of it.
+
+    What the device may see of its feeds holds whatever it asks for; 'gateway device limit' changes
+    it.
     """
+    allowed = views.allowed(kind, folder, days=days, item_bytes_max=item_bytes_max)
     with common.client(data) as client:
-        enrolled = client.add_device(device, feed)
+        enrolled = client.add_device(device, feed, allowed=allowed)
         broker = client.announced.broker
         embedded = client.announced.embedded
     line = agent_line(enrolled.id, enrolled.feeds, f"{broker.host}:{broker.port}")
@@ -84,7 +97,10 @@ def list_(*, data: DataDir = None, as_json: AsJson = False) -> None:
 
 @app.command("show")
 def show(device: DeviceArgument, *, data: DataDir = None, as_json: AsJson = False) -> None:
-    """Show one device and its copies of feeds."""
+    """Show one device: what it may see, its copies of feeds, and what it asks for of each.
+
+    What it asks for is that of its last sync, as far as it is allowed.
+    """
     with common.client(data) as client:
         found = client.device(device)
     if as_json:
@@ -93,6 +109,7 @@ def show(device: DeviceArgument, *, data: DataDir = None, as_json: AsJson = Fals
     typer.echo(f"{found.id} is {'online' if found.online else 'offline'}.")
     if found.warning is not None:
         typer.echo(f"Warning: {found.warning}.")
+    common.show_text(f"may see: {views.allowed_text(found.allowed)}")
     if not found.replicas:
         typer.echo("Its feeds were removed. Remove it, and add it again with others.")
         return
@@ -101,12 +118,46 @@ def show(device: DeviceArgument, *, data: DataDir = None, as_json: AsJson = Fals
             {
                 "feed": replica.feed,
                 "last sync": common.time_text(replica.synced_at),
-                "changes since": "all" if replica.behind is None else replica.behind,
+                "changes since": common.behind_text(replica),
             }
             for replica in found.replicas
         ],
         right=["changes since"],
     )
+    for replica in found.replicas:
+        if replica.view is not None:
+            common.show_text(f"{replica.feed} sees: {views.view_text(replica.view)}")
+
+
+@app.command("limit")
+def limit(
+    device: DeviceArgument,
+    *,
+    kind: Kinds = None,
+    folder: Folders = None,
+    days: Days = None,
+    item_bytes_max: ItemBytes = None,
+    all_: Annotated[bool, typer.Option("--all", help="It may see everything.")] = False,
+    data: DataDir = None,
+) -> None:
+    """Say anew what a device may see of its feeds, whatever it asks for.
+
+    A limit that is not named here is gone. With its next sync, at once if it is online, the device
+    drops what it may no longer see, and gets what it may see now. What it holds is not sent again.
+    """
+    limits = (kind, folder, days, item_bytes_max)
+    if all_ is any(each not in (None, []) for each in limits):
+        raise typer.BadParameter(
+            "say what it may see, by --kind, --folder, --days or --item-bytes-max, or --all, and"
+            " not both"
+        )
+    allowed = views.allowed(kind, folder, days=days, item_bytes_max=item_bytes_max)
+    with common.client(data) as client:
+        client.limit_device(device, allowed)
+        online = client.device(device).online
+    common.show_text(f"The device {device} may see: {views.allowed_text(allowed)}.")
+    when = "now" if online else "when it is back online"
+    common.show_text(f"It drops what else it holds, and gets what it lacks of that, {when}.")
 
 
 @app.command("resync")

@@ -163,6 +163,9 @@ def items(
 ) -> None:
     """List the items of a feed in order of their ids.
 
+    "until" is the last day that something recurring or lasting is about, where that is not its
+    date.
+
     On a terminal, what is too long ends in an ellipsis; --json shows it in full.
     """
     if limit is None:
@@ -180,14 +183,20 @@ def items(
                 "folder": item.folder,
                 "flags": " ".join(item.flags),
                 "date": common.day_text(item.date),
+                "until": _until_text(item.until),
                 "size": common.size_text(item.size),
             }
             for item in shown
         ]
         more = next(found, None)
     if rows:
-        common.show_table(rows, right=["date", "size"], cut=["id", "folder", "flags"])
+        common.show_table(rows, right=["date", "until", "size"], cut=["id", "folder", "flags"])
     else:
         typer.echo(f"The feed {feed} holds no items{' after that' if after else ' yet'}.")
     if more is not None:
         typer.echo("There are more: --limit N shows N, --limit 0 all.", err=True)
+
+
+def _until_text(until: int | None) -> str:
+    # That of the API's NO_END, whose module loads too slowly for --help.
+    return "no end" if until == limits.INTEGER_MAX else common.day_text(until)

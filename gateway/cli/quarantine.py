@@ -1,5 +1,6 @@
 """``gateway quarantine``: the items that are held back from devices."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from gateway.client import GatewayClient
 
 app: Final = typer.Typer(
-    help="List the items that are held back from devices because they break something, and try"
-    " them again."
+    help="List the items that are held back from devices because they break something or cannot be"
+    " rendered, and try them again."
 )
 
 
@@ -30,7 +31,9 @@ def list_(
 ) -> None:
     """List the items that are held back from devices, and why.
 
-    What devices have of them stays there, and all other items go on.
+    Those that break something are held back from all devices, and what devices have of them stays
+    there. Those that cannot be rendered in a representation are held back from the devices that
+    want it, which drop what they have of them. All other items go on.
     """
     with common.client(data) as client:
         feeds = [feed] if feed is not None else [found.name for found in client.feeds()]
@@ -45,14 +48,29 @@ def list_(
     if not found:
         typer.echo(_nothing(feed))
         return
-    common.show_table(
-        [{"feed": item["feed"], "id": item["id"], "why": item["why"]} for item in found]
-    )
+    are_some = any(item["representation"] for item in found)
+    common.show_table([_row(item, with_from=are_some) for item in found])
+    typer.echo()
+    if are_some:
+        common.show_text(
+            "An item that is put again or deleted leaves the quarantine; one that cannot be"
+            " rendered has to be put with another content."
+        )
+    else:
+        typer.echo("An item that is put again or deleted leaves the quarantine.")
     option = common.data_option(data)
-    typer.echo(
-        "\nAn item that is put again or deleted leaves the quarantine."
-        f"\n'gateway quarantine retry FEED ID{option}' tries one as it is."
-    )
+    typer.echo(f"'gateway quarantine retry FEED ID{option}' tries one as it is.")
+
+
+def _row(item: Mapping[str, object], *, with_from: bool) -> dict[str, object]:
+    representation = item["representation"]
+    held = "all devices" if representation is None else f"those that want {representation}"
+    return {
+        "feed": item["feed"],
+        "id": item["id"],
+        "from": held if with_from else None,
+        "why": item["why"],
+    }
 
 
 @app.command("retry")
@@ -65,10 +83,11 @@ def retry(
     all_: Annotated[bool, typer.Option("--all", help="All items of the feed.")] = False,
     data: DataDir = None,
 ) -> None:
-    """Send an item to devices again as it is.
+    """Send an item to devices again as it is, once it is rendered anew where that failed.
 
-    For when the cause is gone: a disk that failed, say, and is well again. An item that is still
-    damaged stays where it is: put it again.
+    For when the cause is gone: a disk that failed, say, and is well again, or a limit of rendering
+    that was too low. An item that is still damaged or cannot be rendered stays where it is: put it
+    again.
     """
     if (item_id is None) is not all_:
         raise typer.BadParameter("name the item by its ID, or say --all, and not both")
@@ -77,7 +96,8 @@ def retry(
             client.retry(feed, item_id)
             typer.echo(f"1 item of {feed} may go to devices again.")
             return
-        item_ids = [item.id for item in client.quarantine(feed)]
+        # One that cannot be rendered in two representations is there twice.
+        item_ids = list(dict.fromkeys(item.id for item in client.quarantine(feed)))
         stay = [error for each in item_ids if (error := _let_out(client, feed, each))]
     for why in stay:
         typer.echo(f"warning: {why}", err=True)

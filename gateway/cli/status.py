@@ -80,7 +80,7 @@ def _rows(device: "Device", now: int) -> list[dict[str, object]]:
             "online": "yes" if device.online else "no",
             "last sync": common.time_text(replica.synced_at)
             + (" (stale)" if replica.synced_at and now - replica.synced_at > STALE_S else ""),
-            "changes since": "all" if replica.behind is None else str(replica.behind),
+            "changes since": common.behind_text(replica),
         }
         for replica in device.replicas
     ]

@@ -1,11 +1,11 @@
 """``gateway demo``: import, change, lose, sync, and compare what every store really holds."""
 
-import hashlib
+import contextlib
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -13,22 +13,24 @@ from typing import Final
 
 from rich.console import Console
 
-from device_agent.agent import STORE_FILE as AGENT_FILE
 from device_agent.agent import DeviceAgent
-from device_agent.agent_file import AgentFile
 from device_agent.schedule import Waits
+from device_agent.views import WantedView
+from gateway.demo.dated import DAY_S, DatedWorkload
+from gateway.demo.holdings import device_holds, feed_holds
 from gateway.demo.record import DeviceRecord, LossyOutbound
 from gateway.demo.table import LiveTable, summary_table
+from gateway.demo.views import DAYS, VIEWERS, Shown, Viewer, view_json
 from gateway.demo.workload import Workload
-from gateway.feed import Mutation, Put, Row, feed_items
 from gateway.importing.found import Found, Left
 from gateway.importing.identity import IdRegistry
 from gateway.importing.sources import read_source, source_files
+from gateway.representations.sandbox import Sandbox
+from gateway.rows import Mutation, Put, Row
 from gateway.run import Running, running
 from gateway.service import STORE_FILE, Service
 from gateway.settings import Settings, load
-from gateway.state_file import SqliteStore
-from sync_protocol.digests import replica_digest
+from sync_protocol.views import NATIVE
 
 FEED: Final = "demo"
 SAMPLE_DIR: Final = Path(__file__).parent / "sample"
@@ -38,6 +40,7 @@ IMPORT_BATCH_ITEMS: Final = 200
 FLYING_PUSHES_MAX: Final = 200
 FLYING_WAIT_S_MAX: Final = 5.0
 SYNC_WAIT_S_MAX: Final = 60.0
+RENDERING_WAIT_S_MAX: Final = 120.0
 _WAITS: Final = Waits(debounce_s=0.2, period_s=3600.0, request_timeout_s=10.0)
 
 
@@ -48,6 +51,7 @@ class Options:
     Attributes:
         loss: the share of notifications that get lost.
         away: the share of the changes during which each device is away.
+        views: the devices are those of `views.VIEWERS` instead, and each wants something else.
     """
 
     devices: int
@@ -55,6 +59,7 @@ class Options:
     away: float
     changes: int
     seed: int
+    views: bool = False
 
 
 class DemoError(Exception):
@@ -64,11 +69,15 @@ class DemoError(Exception):
 class _DemoDevice:
     """One device: its agent while it is there, and its record throughout."""
 
-    def __init__(self, name: str, record: DeviceRecord, folder: Path, secret: str) -> None:
-        self.name = name
+    def __init__(
+        self, viewer: Viewer, record: DeviceRecord, folder: Path, secret: str, *, now: float
+    ) -> None:
+        self.viewer = viewer
+        self.name = viewer.name
         self.record = record
         self.folder = folder
         self._secret = secret
+        self._now = now
         self._agent: DeviceAgent | None = None
 
     def come(self, gateway: Running) -> None:
@@ -81,8 +90,10 @@ class _DemoDevice:
             port=gateway.broker_port,
             password=self._secret,
             data_dir=self.folder,
+            views={FEED: self.viewer.wanted},
             observer=self.record,
             waits=_WAITS,
+            unix_time=lambda: self._now,
         )
         self._agent.start()
 
@@ -99,19 +110,6 @@ class _DemoDevice:
         assert self._agent is not None  # noqa: S101 - our own caller
         self._agent.sync(SYNC_WAIT_S_MAX)
 
-    def holds(self) -> tuple[int, str]:
-        """How many items the device's file really holds, and their digest."""
-        file = AgentFile(self.folder / AGENT_FILE, readonly=True)
-        try:
-            replica = file.replica(FEED)
-            items = [
-                (item.id, _sha256(replica.content(item.id)), item.folder, item.flags)
-                for item in replica.items()
-            ]
-        finally:
-            file.close()
-        return len(items), replica_digest(items)
-
 
 def run_demo(options: Options, sources: Path | None, *, as_json: bool) -> int:
     """Run the demo; the exit status: 0 only if all converged and nothing held was sent again."""
@@ -126,7 +124,8 @@ def run_demo(options: Options, sources: Path | None, *, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(summary) + "\n")
     else:
-        console.print(summary_table(summary))
+        words = {it.name: it.words for it in VIEWERS} if options.views else None
+        console.print(summary_table(summary, words))
     return 0 if summary["converged"] and summary["exact"] else 1
 
 
@@ -135,12 +134,18 @@ class _Demo:
         self._folder = folder
         self._console = console
         self._options = options
+        self._viewers: Sequence[Viewer] = VIEWERS
+        if not options.views:
+            names = (f"device-{number}" for number in range(1, options.devices + 1))
+            self._viewers = [Viewer(name, WantedView(), "") for name in names]
         # Each its own stream of chance, so that the order of threads changes none of them.
         self._records = {
-            name: DeviceRecord(Random(f"{options.seed} {name}"), loss=options.loss)
-            for name in (f"device-{number}" for number in range(1, options.devices + 1))
+            viewer.name: DeviceRecord(Random(f"{options.seed} {viewer.name}"), loss=options.loss)
+            for viewer in self._viewers
         }
         self._random = Random(options.seed)
+        # Time windows stay where they are, also if the demo runs at midnight.
+        self._now = time.time()
 
     def run(self, sources: Path) -> Mapping[str, object]:
         """All of it, to the summary."""
@@ -160,14 +165,10 @@ class _Demo:
         self._console.print(
             f"imported {taken} items from {sources}, {skipped} skipped", highlight=False
         )
-        devices = [
-            _DemoDevice(
-                name, self._records[name], self._folder / name, service.add_device(name, [FEED])
-            )
-            for name in self._records
-        ]
+        devices = [self._enrolled(service, viewer) for viewer in self._viewers]
         try:
             with LiveTable(self._console, self._records) as table:
+                self._render(service, table)
                 table.says("all devices sync for the first time")
                 for device in devices:
                     device.come(gateway)
@@ -184,11 +185,24 @@ class _Demo:
                 device.go()
         return devices
 
+    def _enrolled(self, service: Service, viewer: Viewer) -> _DemoDevice:
+        secret = service.add_device(viewer.name, [FEED])
+        record = self._records[viewer.name]
+        return _DemoDevice(viewer, record, self._folder / viewer.name, secret, now=self._now)
+
+    def _render(self, service: Service, table: LiveTable) -> None:
+        """Have the feed rendered as devices want it; else they would be told to come again."""
+        shown = (it for viewer in self._viewers for it in viewer.wanted.view.shown_as)
+        for name in {it.representation for it in shown} - {NATIVE}:
+            table.says(f"all items are rendered as {name}")
+            if not service.render(FEED, name, timeout_s=RENDERING_WAIT_S_MAX):
+                raise DemoError(
+                    f"the items were not rendered as {name} in {RENDERING_WAIT_S_MAX:g} s"
+                )
+
     def _change(self, gateway: Running, devices: list[_DemoDevice], table: LiveTable) -> None:
         service = gateway.service
-        workload = Workload(
-            Random(f"{self._options.seed} changes"), {row.id: row for row in _all_rows(service)}
-        )
+        workload = self._workload({row.id: row for row in _all_rows(service)})
         spans = {device.name: self._away_span() for device in devices}
         for number in range(self._options.changes):
             for device in devices:
@@ -208,6 +222,13 @@ class _Demo:
             if leaves < returns == self._options.changes:
                 device.come(gateway)
 
+    def _workload(self, live: dict[str, Row]) -> Workload:
+        chance = Random(f"{self._options.seed} changes")
+        if not self._options.views:
+            return Workload(chance, live)
+        today = int(self._now) // DAY_S * DAY_S
+        return DatedWorkload(chance, live, since=today - DAYS * DAY_S)
+
     def _away_span(self) -> tuple[int, int]:
         """From which change to which a device is away: its share of them, at a random place."""
         length = round(self._options.away * self._options.changes)
@@ -223,21 +244,44 @@ class _Demo:
             time.sleep(0.002)
 
     def _summary(self, settings: Settings, devices: list[_DemoDevice]) -> Mapping[str, object]:
-        feed_items_count, feed_digest = _feed_holds(settings.data_dir / STORE_FILE)
+        views = {it.name: it.viewer.wanted.view_at(self._now) for it in devices}
+        with contextlib.closing(Sandbox()) as sandbox:
+            feed, expected = feed_holds(
+                settings.data_dir / STORE_FILE,
+                FEED,
+                {
+                    it.name: Shown(it.viewer.wanted, views[it.name], sandbox)
+                    for it in devices
+                    if self._options.views
+                },
+            )
         rows: list[dict[str, object]] = []
+        converged = True
         for device in devices:
-            items, digest = device.holds()
-            figures = asdict(device.record.figures)
-            rows.append({"id": device.name, "items": items, "digest": digest, **figures})
+            holding = device_holds(device.folder, FEED)
+            wanted = expected.get(device.name, feed).digest
+            converged &= holding.digest == wanted
+            row: dict[str, object] = {
+                "id": device.name,
+                "items": holding.items,
+                "digest": holding.digest,
+            }
+            if self._options.views:
+                row["expected_digest"] = wanted
+                row["view"] = view_json(views[device.name])
+            rows.append(row | asdict(device.record.figures))
         return {
             "seed": self._options.seed,
             "loss": self._options.loss,
             "away": self._options.away,
             "changes": self._options.changes,
-            "feed": {"items": feed_items_count, "digest": feed_digest},
+            "feed": {"items": feed.items, "digest": feed.digest},
             "devices": rows,
-            "converged": all(row["digest"] == feed_digest for row in rows),
-            "exact": all(row["changes_resent"] == row["changes_missing"] for row in rows),
+            "converged": converged,
+            "exact": all(
+                it.record.figures.changes_resent == it.record.figures.changes_missing
+                for it in devices
+            ),
         }
 
 
@@ -283,29 +327,3 @@ def _wait_online(service: Service, count: int) -> None:
         if time.monotonic() > deadline:
             raise DemoError("the devices did not come online")
         time.sleep(0.01)
-
-
-def _feed_holds(path: Path) -> tuple[int, str]:
-    """How many items the feed's file really holds, and their digest."""
-    store = SqliteStore(path)
-    try:
-        with store.snapshot(FEED) as snapshot:
-            items = [
-                (
-                    row.id,
-                    _sha256([snapshot.content(row.id, offset=0, bytes_max=row.size)]),
-                    row.folder,
-                    row.flags,
-                )
-                for row in feed_items(snapshot)
-            ]
-    finally:
-        store.close()
-    return len(items), replica_digest(items)
-
-
-def _sha256(pieces: Iterator[bytes] | list[bytes]) -> bytes:
-    sha = hashlib.sha256()
-    for piece in pieces:
-        sha.update(piece)
-    return sha.digest()

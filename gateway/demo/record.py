@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 
-from device_agent.replica import AnswerFate, AnswerResult, PushResult
+from device_agent.results import AnswerFate, AnswerResult, PushResult
 from gateway.notifier import Push
 from gateway.outbound import Outbound
 from gateway.responder import Response

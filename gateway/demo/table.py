@@ -56,8 +56,15 @@ class LiveTable:
         return Group(table, Text(what))
 
 
-def summary_table(summary: Mapping[str, Any]) -> RenderableType:
-    """The summary for a person."""
+def summary_table(
+    summary: Mapping[str, Any], words: Mapping[str, str] | None = None
+) -> RenderableType:
+    """The summary for a person.
+
+    Args:
+        summary: as it is printed as JSON.
+        words: what each device wants, by its id, if they do not all want the same.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("device", no_wrap=True)
     for heading in ("items", "pushed", "came", "resent", "lacked", "rests", "syncs", "bytes"):
@@ -77,18 +84,34 @@ def summary_table(summary: Mapping[str, Any]) -> RenderableType:
     feed = summary["feed"]
     verdict = [
         f"the feed holds {feed['items']} items, digest {feed['digest'][:16]}",
-        (
-            "converged: every device holds exactly the same"
-            if summary["converged"]
-            else "NOT converged: a device differs from the feed"
-        ),
+        _of_views(summary) if words else _of_all(summary),
         (
             "exact: every change that was resent had been missing"
             if summary["exact"]
             else "NOT exact: a device was sent what it held"
         ),
     ]
-    return Group(table, Text("\n".join(verdict)))
+    if not words:
+        return Group(table, Text("\n".join(verdict)))
+    views = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
+    views.add_column(no_wrap=True)
+    for name, told in words.items():
+        views.add_row(name, told)
+    return Group(table, Text("what each shows:"), views, Text("\n".join(verdict)))
+
+
+def _of_all(summary: Mapping[str, Any]) -> str:
+    if summary["converged"]:
+        return "converged: every device holds exactly the same"
+    return "NOT converged: a device differs from the feed"
+
+
+def _of_views(summary: Mapping[str, Any]) -> str:
+    if summary["converged"]:
+        return "converged: every device holds exactly what its view shows"
+    rows = summary["devices"]
+    wrong = [row["id"] for row in rows if row["digest"] != row["expected_digest"]]
+    return f"NOT converged, other than its view shows: {', '.join(wrong)}"
 
 
 def _size(size_bytes: int) -> str:

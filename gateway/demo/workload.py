@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from gateway.feed import Alter, Delete, Mutation, Put, Row
+from gateway.rows import Alter, Delete, Mutation, Put, Row
 
 _FLAGS: Final = ("$seen", "$flagged", "$answered", "$forwarded")
 _FOLDERS: Final = ("", "Inbox", "Archive", "Work", "Family")
 _KINDS: Final = ("edit", "add", "delete", "flags", "move")
 _WEIGHTS: Final = (40, 15, 13, 20, 12)
-_NAMES: Final = ("Ada", "Ben", "Cleo", "Dora", "Emil", "Fay", "Gus", "Hana", "Ivo", "Juna")
+NAMES: Final = ("Ada", "Ben", "Cleo", "Dora", "Emil", "Fay", "Gus", "Hana", "Ivo", "Juna")
 
 
 @dataclass(slots=True)
@@ -54,9 +54,7 @@ class Workload:
             case "move":
                 return Alter(item_id, folder=self.random.choice(_FOLDERS))
             case _:
-                row = self.live[item_id]
-                edited = _edited(content, self.random.randrange(10**9))
-                return Put(item_id, edited, row.kind, row.media_type, date=row.date)
+                return self._edit(self.live[item_id], content)
 
     def done(self, item_id: str, row: Row | None) -> None:
         """Note what became of the item; None if the change changed nothing."""
@@ -71,8 +69,12 @@ class Workload:
             self.ids.append(item_id)
         self.live[item_id] = row
 
+    def _edit(self, row: Row, content: bytes) -> Put:
+        edited = marked(content, self.random.randrange(10**9))
+        return Put(row.id, edited, row.kind, row.media_type, date=row.date)
+
     def _new(self, item_id: str) -> Put:
-        name = self.random.choice(_NAMES)
+        name = self.random.choice(NAMES)
         number = self.random.randrange(10**6)
         match self.random.choice(("contact", "event", "task", "mail")):
             case "contact":
@@ -80,7 +82,7 @@ class Workload:
                     "BEGIN:VCARD", "VERSION:3.0", f"UID:{item_id}", f"FN:{name} {number}",
                     f"N:{number};{name};;;", f"TEL;TYPE=CELL:+49170{number}", "END:VCARD",
                 ]  # fmt: skip
-                return Put(item_id, _crlf(lines), "contact", "text/vcard")
+                return Put(item_id, crlf(lines), "contact", "text/vcard")
             case "event":
                 return Put(item_id, _calendar("VEVENT", item_id, name), "event", "text/calendar")
             case "task":
@@ -91,7 +93,7 @@ class Workload:
                     f"Message-ID: <{item_id}>", f"From: {name} <{name.lower()}@example.org>",
                     "To: you@example.org", f"Subject: note {number}", "", *text,
                 ]  # fmt: skip
-                return Put(item_id, _crlf(lines), "mail", "message/rfc822", folder="Inbox")
+                return Put(item_id, crlf(lines), "mail", "message/rfc822", folder="Inbox")
 
 
 def _calendar(component: str, uid: str, name: str) -> bytes:
@@ -100,14 +102,15 @@ def _calendar(component: str, uid: str, name: str) -> bytes:
         f"UID:{uid}", "DTSTAMP:20260101T000000Z", "DTSTART:20260102T090000Z",
         f"SUMMARY:Meet {name}", f"END:{component}", "END:VCALENDAR",
     ]  # fmt: skip
-    return _crlf(lines)
+    return crlf(lines)
 
 
-def _crlf(lines: list[str]) -> bytes:
+def crlf(lines: list[str]) -> bytes:
+    """The lines as a file."""
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-def _edited(content: bytes, number: int) -> bytes:
+def marked(content: bytes, number: int) -> bytes:
     """`content` with one property or line more, or another in the place of the one added before."""
     before, marker, after = content.rpartition(b"X-TALLYSYNC-DEMO:")
     if marker:

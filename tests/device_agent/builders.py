@@ -34,6 +34,8 @@ def put(
     held: int | None = None,
     flags: tuple[str, ...] = (),
     folder: str = "",
+    date: int | None = None,
+    until: int | None = None,
 ) -> Put:
     """An item of this content, of which `held` bytes come along; None for all, 0 for none."""
     portion = content if held is None else content[:held]
@@ -42,6 +44,8 @@ def put(
         kind="contact",
         folder=folder,
         flags=flags,
+        date=date,
+        until=until,
         digest=digest(content),
         size=len(content),
         content=portion or None,
@@ -89,6 +93,7 @@ def delta(
     p0: int | None = None,
     base: int = BASE,
     withheld: Iterable[str] = (),
+    since: int | None = None,
 ) -> Answer:
     """An answer; its set is all up to `head` unless another is given."""
     held = TokenSet.span(1 - base, head) if held is None else held
@@ -106,6 +111,7 @@ def delta(
             remainders=tuple(remainders),
             more=more,
             withheld=tuple(withheld),
+            since=since,
         ),
     )
 
@@ -123,6 +129,7 @@ def compared(
     lineage: int = LINEAGE,
     p0: int | None = None,
     base: int = BASE,
+    since: int | None = None,
 ) -> Answer:
     """An inventory's answer; all is equal unless it is said; `drops` are item ids."""
     return Answer(
@@ -139,6 +146,7 @@ def compared(
             drops=b"".join(inventory.id_hash(item_id) for item_id in drops),
             answered=answered,
             split=tuple(split),
+            since=since,
         ),
     )
 

@@ -3,14 +3,12 @@
 import itertools
 from collections.abc import Callable
 
-from device_agent.replica import (
-    AnswerFate,
-    AnswerResult,
-    Replica,
-)
+from device_agent.replica import Replica
+from device_agent.results import AnswerFate, AnswerResult
 from device_agent.store import HeldItem, ReplicaStore
 from sync_protocol.messages import Answer, Remainder, Request
 from sync_protocol.token_set import TokenSet
+from sync_protocol.views import WHOLE_FEED, View
 from tests.device_agent.builders import (
     BASE,
     compared,
@@ -26,10 +24,28 @@ ANSWER_BYTES_MAX = 50_000
 class Device:
     """A replica and how tests talk to it."""
 
-    def __init__(self, store: ReplicaStore) -> None:
+    def __init__(self, store: ReplicaStore, view: View = WHOLE_FEED) -> None:
         self.store = store
         self.ids = (number.to_bytes(8) for number in itertools.count(1))
-        self.replica = Replica(store, make_view_id=lambda: VIEW_ID)
+        self._view_ids = itertools.count(VIEW_ID)
+        self.start(view)
+
+    def start(
+        self,
+        view: View = WHOLE_FEED,
+        *,
+        remainder_bytes_max: int | None = None,
+        window: str | None = None,
+    ) -> "Device":
+        """Start, or start again; each new view has another id than all before."""
+        self.replica = Replica(
+            self.store,
+            make_view_id=lambda: next(self._view_ids),
+            view=view,
+            remainder_bytes_max=remainder_bytes_max,
+            window=window,
+        )
+        return self
 
     def ask(self) -> Request:
         return self.replica.request(next(self.ids), answer_bytes_max=ANSWER_BYTES_MAX)

@@ -13,6 +13,7 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from device_agent import DeviceAgent, Happened, SyncDone, Waits
 from gateway.embedded_broker import EmbeddedBroker
 from sync_protocol import messages, wire
 from sync_protocol.messages import Answer, Request
@@ -22,6 +23,25 @@ from tests.device_agent.builders import served
 PATIENCE_S = 10.0
 PASSWORD = "a secret"
 TOPICS = Topics()
+
+# Longer than any test: nothing but what a test does leads to a sync.
+CALM = Waits(debounce_s=0.2, period_s=3600, request_timeout_s=60)
+
+MakeAgent = Callable[..., DeviceAgent]
+
+
+class Told:
+    """What an agent's callbacks were told."""
+
+    def __init__(self) -> None:
+        self.changes: queue.Queue[tuple[str, Happened]] = queue.Queue()
+        self.syncs: queue.Queue[SyncDone] = queue.Queue()
+
+    def change(self) -> tuple[str, Happened]:
+        return self.changes.get(timeout=PATIENCE_S)
+
+    def sync(self) -> SyncDone:
+        return self.syncs.get(timeout=PATIENCE_S)
 
 
 class Broker(Protocol):

@@ -1,12 +1,11 @@
 """An agent over real brokers, with a gateway that says what each test wants."""
 
-import queue
+import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,11 +27,9 @@ from sync_protocol.topics import OFFLINE, ONLINE, Channel
 from sync_protocol.wire import Format
 from tests.device_agent import peers
 from tests.device_agent.builders import BASE, change, compared, delta, push, put, refused, served
-from tests.device_agent.peers import PASSWORD, PATIENCE_S, TOPICS, Broker, ScriptedGateway
+from tests.device_agent.peers import PATIENCE_S, TOPICS, Broker, MakeAgent, ScriptedGateway, Told
 
 FIRST = 1 - BASE
-# Longer than any test: nothing but what a test does leads to a sync.
-CALM = Waits(debounce_s=0.2, period_s=3600, request_timeout_s=60)
 
 
 @pytest.fixture(
@@ -44,55 +41,10 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def embedded() -> Iterator[Broker]:
-    yield from peers.running(peers.Embedded())
-
-
-@pytest.fixture
 def gateway(broker: Broker) -> Iterator[ScriptedGateway]:
     gateway = ScriptedGateway(broker.port)
     yield gateway
     gateway.close()
-
-
-class Told:
-    """What an agent's callbacks were told."""
-
-    def __init__(self) -> None:
-        self.changes: queue.Queue[tuple[str, Happened]] = queue.Queue()
-        self.syncs: queue.Queue[SyncDone] = queue.Queue()
-
-    def change(self) -> tuple[str, Happened]:
-        return self.changes.get(timeout=PATIENCE_S)
-
-    def sync(self) -> SyncDone:
-        return self.syncs.get(timeout=PATIENCE_S)
-
-
-@pytest.fixture
-def told() -> Told:
-    return Told()
-
-
-MakeAgent = Callable[..., DeviceAgent]
-
-
-@pytest.fixture
-def make_agent(tmp_path: Path, told: Told) -> MakeAgent:
-    def make(port: int, **others: Any) -> DeviceAgent:  # noqa: ANN401 - any of its options
-        options: dict[str, Any] = {
-            "feeds": ["feed"],
-            "host": "127.0.0.1",
-            "port": port,
-            "password": PASSWORD,
-            "data_dir": tmp_path / "data",
-            "waits": CALM,
-            "on_change": lambda feed, happened: told.changes.put((feed, happened)),
-            "on_sync": told.syncs.put,
-        }
-        return DeviceAgent("phone", **(options | others))
-
-    return make
 
 
 @pytest.fixture
@@ -318,6 +270,31 @@ class TestEmbedded:
                 agent.sync(PATIENCE_S)
             gateway.respond = peers.answer_empty
             agent.sync(PATIENCE_S)
+        gateway.close()
+
+    def test_a_gateway_that_prepares_what_is_wanted_alarms_nobody(
+        self,
+        embedded: Broker,
+        make_agent: MakeAgent,
+        told: Told,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        gateway = ScriptedGateway(embedded.port)
+        gateway.respond = lambda request: refused(request.id, retry_after_s=1)
+        with make_agent(embedded.port) as agent:
+            assert told.sync().put_off
+            said = "the gateway is still preparing what is wanted of feed"
+            with pytest.raises(SyncTimeoutError, match=said):
+                agent.sync(0)
+            gateway.respond = peers.answer_empty
+            agent.sync(PATIENCE_S)
+            assert agent.hindrance.startswith("is a gateway connected")
+            assert agent.counts["syncs put off"] >= 1
+            assert "syncs failed" not in agent.counts
+        levels = {it.levelname for it in caplog.records if it.name.startswith("device_agent")}
+        assert levels == {"INFO"}
+        assert "sync of feed: the gateway is preparing what is wanted here" in caplog.text
         gateway.close()
 
     def test_a_sync_waits_for_all_pages_and_all_feeds(

@@ -115,7 +115,7 @@ class TestAgentFile:
         data = bytearray(path.read_bytes())
         data[60:64] = (99).to_bytes(4)  # the user version, of SQLite's file header
         path.write_bytes(data)
-        with pytest.raises(StoreError, match="state 99, and this one reads 1"):
+        with pytest.raises(StoreError, match="state 99, and this one reads 2"):
             AgentFile(path)
 
     def test_a_path_that_cannot_be_is_refused(self, tmp_path: Path) -> None:

@@ -2,78 +2,28 @@
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import device_agent
-from device_agent import cli
 from device_agent.agent_file import AgentFile
-from device_agent.replica import Replica
-from sync_protocol.messages import Put
+from device_agent.store import mark_fetched
+from sync_protocol.views import ShownAs, View
 from tests.device_agent import peers
-from tests.device_agent.builders import change, push, put, served
-from tests.device_agent.peers import PASSWORD, PATIENCE_S, Broker, ScriptedGateway
+from tests.device_agent.builders import change, delta, push, put, served
+from tests.device_agent.commands import Call, fill, text_item
+from tests.device_agent.peers import PATIENCE_S, Broker, ScriptedGateway
+
+pytestmark = pytest.mark.usefixtures("clean_environment")
 
 EVIL = b"line 1\r\n\x1b[2J\x9b\xc2\x9bline 2"
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in list(os.environ):
-        if variable.upper().startswith("TALLYSYNC_"):
-            monkeypatch.delenv(variable)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    code: int
-    out: bytes
-    err: str
-
-    @property
-    def text(self) -> str:
-        return self.out.decode()
-
-
-Call = Callable[..., Done]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> Call:
-    """Run a command in this process."""
-
-    def run(*arguments: str | Path) -> Done:
-        monkeypatch.setattr("sys.argv", ["device-agent", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsysbinary.readouterr()
-        return Done(int(ended.value.code or 0), captured.out, captured.err.decode())
-
-    return run
-
-
-def text_item(item_id: str, content: bytes, *, held: int | None = None, folder: str = "") -> Put:
-    made = put(item_id, content, held=held, folder=folder, flags=("$seen",))
-    return made.model_copy(update={"media_type": "text/plain", "date": 86_400})
-
-
-def fill(file: AgentFile, feed: str, items: Sequence[Put]) -> Replica:
-    replica = Replica(file.replica(feed), make_view_id=lambda: 1)
-    changes = [change(n, item) for n, item in enumerate(items, 1)]
-    for _ in range(2):  # an inventory, then what it left
-        request = replica.request(bytes(8), answer_bytes_max=10_000)
-        replica.on_answer(served(request, head=len(items), changes=changes))
-    file.replica(feed).set_synced_at(int(time.time()))
-    return replica
 
 
 @pytest.fixture
@@ -148,10 +98,33 @@ class TestShow:
         assert call("show", "ada-2", "--raw", "--data", data).out == EVIL
 
     def test_says_when_it_is_incomplete(self, call: Call, data: Path) -> None:
-        assert "INCOMPLETE: 4 of 10 bytes are here" in call("show", "half", "--data", data).text
+        said = "INCOMPLETE: 4 of 10 bytes are here; the next sync brings the rest\n"
+        assert f"\n         {said}\n0123\n" in call("show", "half", "--data", data).text
         raw = call("show", "half", "--raw", "--data", data)
         assert (raw.code, raw.out) == (1, b"0123")
-        assert raw.err == "error: half: INCOMPLETE: 4 of 10 bytes are here\n"
+        assert raw.err == f"error: half: {said}"
+
+    def test_says_how_the_rest_is_had(
+        self, call: Call, data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def rest() -> str:
+            shown = call("show", "half", "--data", data).text
+            return shown.partition("bytes are here; ")[2].partition("\n")[0]
+
+        monkeypatch.setenv("TALLYSYNC_AGENT_REMAINDER_BYTES_MAX", "9")
+        assert rest() == "'device-agent fetch half' brings the rest"
+        monkeypatch.setenv("TALLYSYNC_AGENT_REMAINDER_BYTES_MAX", "10")
+        assert rest() == "the next sync brings the rest"
+        monkeypatch.setenv("TALLYSYNC_AGENT_REMAINDER_BYTES_MAX", "9")
+        with contextlib.closing(AgentFile(data / "agent.sqlite3")) as file:
+            store = file.replica("contacts")
+            item = mark_fetched(store, "half")
+            assert rest() == "the next sync brings the rest"
+            assert item is not None
+            store.set_item(replace(item, is_withheld=True))
+        assert rest() == "the gateway cannot give the rest now"
+        shown = json.loads(call("show", "half", "--json", "--data", data).out)
+        assert (shown["fetched"], shown["withheld"]) == (False, True)
 
     def test_leaves_out_what_is_no_text(self, call: Call, data: Path) -> None:
         done = call("show", "ada-1", "--feed", "mail", "--data", data)
@@ -188,6 +161,7 @@ class TestStatus:
             "  missing    something; the next sync brings it",
             "  tokens     -99..3",
         ]
+        assert lines[5] == "mail", "no view is said where all is wanted"
         assert lines[8] == "  missing    nothing that is known of"
         assert lines[-1].startswith(f"{data / 'agent.sqlite3'}: ")
 
@@ -198,6 +172,93 @@ class TestStatus:
         assert (contacts["items"], contacts["incomplete"], contacts["missing"]) == (3, 1, True)
         assert (mail["missing"], mail["stale"], mail["tokens"]) == (False, False, [[-99, 2]])
 
+    def test_says_the_view(self, call: Call, tmp_path: Path) -> None:
+        view = View(
+            kinds=("contact", "mail"),
+            folders=("", "Friends"),
+            since=86_400,
+            shown_as=(ShownAs(kind="mail", representation="compact"),),
+            portion_bytes=4096,
+            item_bytes_max=5,
+        )
+        with contextlib.closing(AgentFile(tmp_path / "agent.sqlite3")) as file:
+            replica = fill(file, "mail", [], view)
+            assert (
+                "\n  view       kinds contact, mail; folders (none), Friends; since 1970-01-02;"
+                " mail as compact; portions of 4.0 KiB; items up to 5 B\n"
+            ) in call("status", "--data", tmp_path).text
+            answer = delta(replica.request(bytes(8), answer_bytes_max=10_000).id, head=0)
+            assert answer.delta is not None
+            narrowed = answer.delta.model_copy(update={"since": 2 * 86_400})
+            replica.on_answer(answer.model_copy(update={"delta": narrowed}))
+        assert "; since 1970-01-03; " in call("status", "--data", tmp_path).text
+        (feed,) = json.loads(call("status", "--json", "--data", tmp_path).out)["feeds"]
+        assert feed["view"] == {
+            "kinds": ["contact", "mail"],
+            "folders": ["", "Friends"],
+            "since": 2 * 86_400,
+            "shown_as": [{"kind": "mail", "representation": "compact"}],
+            "portion_bytes": 4096,
+            "item_bytes_max": 5,
+        }
+
+    def test_what_waits_for_somebody_is_not_missing(
+        self, call: Call, data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TALLYSYNC_AGENT_REMAINDER_BYTES_MAX", "9")
+        assert ("3 items, 1 incomplete\n") in call("status", "--data", data).text
+        assert (
+            "missing    nothing that is known of; 'device-agent fetch ITEM' completes an item\n"
+        ) in call("status", "--data", data).text
+        (contacts, _) = json.loads(call("status", "--json", "--data", data).out)["feeds"]
+        assert (contacts["incomplete"], contacts["missing"]) == (1, False)
+        with contextlib.closing(AgentFile(data / "agent.sqlite3")) as file:
+            mark_fetched(file.replica("contacts"), "half")
+        assert "something; the next sync brings it" in call("status", "--data", data).text
+
+    @pytest.mark.parametrize(("portion_bytes", "missing"), [(0, False), (None, True), (1, True)])
+    def test_without_portions_nothing_of_a_content_is_missing(
+        self,
+        call: Call,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        portion_bytes: int | None,
+        *,
+        missing: bool,
+    ) -> None:
+        monkeypatch.setenv("TALLYSYNC_AGENT_REMAINDER_BYTES_MAX", "0")
+        view = View(portion_bytes=portion_bytes)
+        with contextlib.closing(AgentFile(tmp_path / "agent.sqlite3")) as file:
+            fill(file, "mail", [text_item("head", b"0123456789", held=0)], view)
+        (feed,) = json.loads(call("status", "--json", "--data", tmp_path).out)["feeds"]
+        assert (feed["incomplete"], feed["missing"]) == (1, missing)
+
+    @pytest.mark.parametrize(("portion_bytes", "missing"), [(9, False), (10, True)])
+    def test_the_rest_of_what_is_no_larger_than_a_portion_is_missing(
+        self,
+        call: Call,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        portion_bytes: int,
+        *,
+        missing: bool,
+    ) -> None:
+        monkeypatch.setenv("TALLYSYNC_AGENT_REMAINDER_BYTES_MAX", "0")
+        monkeypatch.setenv("TALLYSYNC_AGENT_PORTION_BYTES", str(portion_bytes))
+        view = View(portion_bytes=portion_bytes)
+        with contextlib.closing(AgentFile(tmp_path / "agent.sqlite3")) as file:
+            fill(file, "mail", [text_item("half", b"0123456789", held=4)], view)
+        (feed,) = json.loads(call("status", "--json", "--data", tmp_path).out)["feeds"]
+        assert feed["missing"] == missing
+        shown = call("show", "half", "--data", tmp_path).text
+        assert ("the next sync brings the rest" in shown) == missing
+
+    def test_reads_and_writes_nothing(self, call: Call, data: Path) -> None:
+        with contextlib.closing(AgentFile(data / "agent.sqlite3")) as file:
+            file.replica("new")
+            call("status", "--data", data)
+            assert file.replica("new").state() is None
+
     def test_warns_when_the_last_sync_is_long_ago(self, call: Call, tmp_path: Path) -> None:
         with contextlib.closing(AgentFile(tmp_path / "agent.sqlite3")) as file:
             replica = fill(file, "mail", [])
@@ -206,14 +267,15 @@ class TestStatus:
             file.replica("new")
         done = call("status", "--data", tmp_path).text
         assert "3 days ago  (stale: is an agent running, and a gateway?)" in done
-        assert "tokens     -99..0, 5..5" in done
+        assert "missing    something; the next sync brings it\n  tokens     -99..0, 5..5" in done
         assert "last sync  never  (stale" in done
         assert "tokens     none" in done
 
 
 class TestUsage:
     @pytest.mark.parametrize(
-        "arguments", [["frob"], ["show"], ["run", "--frob"], ["sync", "--timeout", "soon"]]
+        "arguments",
+        [["frob"], ["show"], ["run", "--frob"], ["sync", "--timeout", "soon"], ["fetch"]],
     )
     def test_wrong_usage_is_one_line(self, call: Call, arguments: list[str]) -> None:
         done = call(*arguments)
@@ -225,11 +287,12 @@ class TestUsage:
         assert b"Exit status: 0 done, 1 failed, 2 wrong usage." in call("--help").out
         assert call().out == call("-h").out
         assert call("--version").text.startswith("device-agent ")
-        for command in ("run", "sync", "items", "show", "status"):
+        for command in ("run", "sync", "fetch", "items", "show", "status"):
             assert b"Exit status" in call(command, "--help").out
+            assert f"\n  {command} " in call("--help").text
 
     def test_no_option_takes_a_password(self, call: Call) -> None:
-        for command in ("run", "sync"):
+        for command in ("run", "sync", "fetch"):
             assert "--password " not in call(command, "--help").text
 
     @pytest.mark.parametrize(
@@ -277,24 +340,6 @@ def gateway(broker: Broker) -> Iterator[ScriptedGateway]:
     gateway.close()
 
 
-@pytest.fixture
-def command(tmp_path: Path) -> Callable[..., list[str]]:
-    """The words of a command of its own process."""
-    password_file = tmp_path / "password"
-    password_file.touch(mode=0o600)
-    password_file.write_text(PASSWORD)
-
-    def words(name: str, port: int, *more: str) -> list[str]:
-        return [
-            *(sys.executable, "-m", "device_agent", name, "--id", "phone", "--feed", "feed"),
-            *("--broker", f"127.0.0.1:{port}", "--data", str(tmp_path / "data")),
-            *("--password-file", str(password_file)),
-            *more,
-        ]
-
-    return words
-
-
 class TestSync:
     def test_ends_when_all_is_here(
         self, broker: Broker, gateway: ScriptedGateway, command: Callable[..., list[str]]
@@ -307,6 +352,23 @@ class TestSync:
         assert done.stderr == b""
         # An inventory and a delta; three, where the connect had asked before the command did.
         assert len(gateway.asked_more()) in {2, 3}
+
+    def test_a_table_of_a_feed_that_is_not_kept_is_told(
+        self,
+        broker: Broker,
+        gateway: ScriptedGateway,
+        command: Callable[..., list[str]],
+        tmp_path: Path,
+    ) -> None:
+        config = tmp_path / "agent.toml"
+        config.write_text("[feed.mial]\ndays = 3\n[feed.feed]\nkinds = ['contact']\n")
+        done = subprocess.run(
+            command("sync", broker.port, "--config", str(config)),
+            capture_output=True, timeout=30, check=True, text=True,
+        )  # fmt: skip
+        assert "WARNING the settings have a table feed.mial, but this feed is not" in done.stderr
+        assert done.stderr.count("WARNING") == 1
+        assert gateway.asked().view == View(kinds=("contact",))
 
     def test_without_a_gateway(self, broker: Broker, command: Callable[..., list[str]]) -> None:
         done = subprocess.run(

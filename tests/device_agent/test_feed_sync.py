@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from device_agent.feed_sync import FeedSync, SyncDone
-from device_agent.replica import TIMES_ANEW_MAX, AnswerFate, PushResult, Replica
+from device_agent.replica import TIMES_ANEW_MAX, Replica
+from device_agent.results import AnswerFate, Event, Happened, PushResult
 from device_agent.schedule import Waits
 from device_agent.store_memory import MemoryReplicaStore
 from sync_protocol.messages import Answer, Request
@@ -28,17 +29,25 @@ WAITS = Waits(debounce_s=0.2, period_s=900, request_timeout_s=10, backoff_s=1, b
 FIRST = 1 - BASE
 
 
-@pytest.fixture
-def sync() -> FeedSync:
-    numbers = itertools.count(1)
+def make_sync(*, remainder_bytes_max: int | None = None) -> FeedSync:
+    numbers, view_ids = itertools.count(1), itertools.count(1)
     return FeedSync(
         "feed",
-        Replica(MemoryReplicaStore(), make_view_id=lambda: 1),
+        Replica(
+            MemoryReplicaStore(),
+            make_view_id=lambda: next(view_ids),
+            remainder_bytes_max=remainder_bytes_max,
+        ),
         waits=WAITS,
         chance=lambda: 1.0,
         request_id=lambda: next(numbers).to_bytes(8),
         answer_bytes_max=10_000,
     )
+
+
+@pytest.fixture
+def sync() -> FeedSync:
+    return make_sync()
 
 
 def asked(sync: FeedSync, now: float) -> Request:
@@ -152,8 +161,17 @@ def test_a_refusal_ends_the_sync_and_is_tried_again(sync: FeedSync) -> None:
 def test_a_busy_gateway_is_waited_for(sync: FeedSync) -> None:
     sync.ask_now(0)
     _, done = sync.on_answer(1, refused(asked(sync, 0).id, retry_after_s=30))
-    assert done == SyncDone("feed", "busy: later", refused=False)
+    assert done == SyncDone("feed", "busy: later", refused=False, put_off=True)
     assert sync.next_timer == 46
+
+
+def test_another_reason_with_a_time_is_no_preparation(sync: FeedSync) -> None:
+    sync.ask_now(0)
+    answer = refused(asked(sync, 0).id, retry_after_s=30)
+    assert answer.refused is not None
+    poison = answer.refused.model_copy(update={"reason": "poison"})
+    _, done = sync.on_answer(1, answer.model_copy(update={"refused": poison}))
+    assert done == SyncDone("feed", "poison: later")
 
 
 def test_a_void_collection_leads_to_an_inventory_at_once(sync: FeedSync) -> None:
@@ -195,7 +213,7 @@ def test_a5_a_gateway_that_says_void_again_and_again_is_backed_off_from(sync: Fe
     assert min(waits[TIMES_ANEW_MAX:]) >= WAITS.backoff_s
 
 
-def test_a5_a_gateway_with_a_new_epoch_in_each_answer_is_backed_off_from(sync: FeedSync) -> None:
+def test_a5_a_gateway_with_a_new_lineage_in_each_answer_is_backed_off_from(sync: FeedSync) -> None:
     waits = waits_after(sync, AnswerFate.OVERTAKEN, ForeverNew(), count=6)
     assert waits[:TIMES_ANEW_MAX] == [0] * TIMES_ANEW_MAX
     assert min(waits[TIMES_ANEW_MAX:]) >= WAITS.backoff_s
@@ -229,16 +247,15 @@ def forever_void(request: Request) -> Answer:
 
 
 class ForeverNew:
-    """A gateway whose every answer is of another epoch, and leaves something to compare."""
+    """A gateway whose every answer is of another lineage, and leaves something to compare."""
 
     def __init__(self) -> None:
-        self._epochs = itertools.count(1)
+        self._lineages = itertools.count(1)
 
     def __call__(self, request: Request) -> Answer:
         (asked_for,) = request.inventory
         split = [] if asked_for.prefix else ["1"]
-        epoch = next(self._epochs).to_bytes(8)
-        return compared(request.id, head=5, epoch=epoch, split=split)
+        return compared(request.id, head=5, lineage=next(self._lineages), split=split)
 
 
 def waits_after(
@@ -280,6 +297,62 @@ def test_a_lost_connection_closes_the_request_and_waits_for_the_next(sync: FeedS
     assert sync.next_timer is None
     assert sync.on_answer(1, delta(request.id, head=5))[0].fate is AnswerFate.NOT_AWAITED
     fill(sync, 20)
+
+
+class TestView:
+    """The time window, and contents that somebody asks for."""
+
+    @pytest.fixture
+    def sync(self) -> FeedSync:
+        """With a large content, of which a part is here, and nothing that is to be asked."""
+        sync = make_sync(remainder_bytes_max=0)
+        fill(sync)
+        sync.on_push(1, push(6, put("a", b"abc", held=1, date=5)))
+        assert sync.on_timer(1) is None
+        assert sync.next_timer == 450
+        return sync
+
+    def test_a_window_that_moves_on_asks_for_nothing(self, sync: FeedSync) -> None:
+        assert sync.move_window(2, 5) == ()
+        assert sync.move_window(2, 6) == (Happened(Event.REMOVED, "a", 6),)
+        assert sync.next_timer == 450
+
+    def test_one_that_is_set_back_does(self, sync: FeedSync) -> None:
+        sync.move_window(2, 5)
+        assert sync.move_window(2, None) == ()
+        assert sync.next_timer == 2.1
+        assert asked(sync, 2.1).inventory
+
+    def test_what_is_fetched_is_asked_for_soon(self, sync: FeedSync) -> None:
+        assert not sync.fetch(2, "never there")
+        assert sync.next_timer == 450
+        assert sync.fetch(2, "a")
+        assert sync.next_timer == 2.1
+        assert [it.id for it in asked(sync, 2.1).wanted] == ["a"]
+
+    def test_a_look_finds_what_somebody_marked(self, sync: FeedSync) -> None:
+        sync.look(2)
+        assert sync.next_timer == 450, "nothing is wanted"
+        sync.replica.fetch("a")
+        sync.look(2)
+        assert [it.id for it in asked(sync, 2.1).wanted] == ["a"]
+
+    def test_a_look_while_a_request_is_out_is_followed_by_another(self, sync: FeedSync) -> None:
+        sync.ask_now(2)
+        request = asked(sync, 2)
+        sync.fetch(2.5, "a")
+        assert sync.on_timer(2.7) is None
+        assert sync.on_answer(3, delta(request.id, head=6))[1] is None
+        # The answer told nothing new, so this takes the first wait of the backoff.
+        assert [it.id for it in asked(sync, 4).wanted] == ["a"]
+
+    def test_a_look_has_what_was_withheld_asked_for_again(self, sync: FeedSync) -> None:
+        sync.fetch(2, "a")
+        answer = delta(asked(sync, 2.1).id, head=6, withheld=["a"])
+        assert sync.on_answer(3, answer)[1] == SyncDone("feed")
+        assert not sync.replica.needs_sync()
+        sync.look(5)
+        assert [it.id for it in asked(sync, 5.1).wanted] == ["a"]
 
 
 def test_a1_an_answer_that_was_discarded_is_asked_for_again(sync: FeedSync) -> None:

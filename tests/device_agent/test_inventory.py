@@ -194,12 +194,12 @@ class TestAfter:
 
     def test_a4_the_first_answer_fixes_what_it_is_up_to_and_the_newest_the_rest(self) -> None:
         before = Inventory(("1", "2", "3"), BEGUN)
-        late = replace_fields(answer(head=9), lineage=8, p0=4)
+        late = replace_fields(answer(head=9), p0=4)
         known, _ = inventory.after(before, [PARTED], late)
-        assert known.begun == replace(BEGUN, head=9, lineage=8)
-        early = replace_fields(answer(head=7), lineage=9)
+        assert known.begun == replace(BEGUN, head=9)
+        early = answer(head=7)
         known, _ = inventory.after(known, [LISTED], early)
-        assert known.begun == replace(BEGUN, head=9, lineage=9)
+        assert known.begun == replace(BEGUN, head=9)
 
     def test_a4_parts_come_first_and_then_what_was_not_answered(self) -> None:
         before = Inventory(("1", "2", "3", "44"), BEGUN)

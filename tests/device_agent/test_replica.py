@@ -5,13 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from device_agent import replica as replica_module
-from device_agent.replica import (
-    AnswerFate,
-    Event,
-    Happened,
-    PushResult,
-    Replica,
-)
+from device_agent.replica import Replica
+from device_agent.results import AnswerFate, Event, Happened, PushResult
 from device_agent.store import ReplicaState
 from sync_protocol import limits
 from sync_protocol.messages import Remainder

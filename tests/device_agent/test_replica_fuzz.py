@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_agent.replica import AnswerFate, Replica
+from device_agent.replica import Replica
+from device_agent.results import AnswerFate
 from device_agent.store_memory import MemoryReplicaStore
 from sync_protocol import limits, messages, wire
 from sync_protocol.digests import digest_of

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from device_agent.replica import AnswerFate, Event, Happened, PushResult, Replica
+from device_agent.replica import Replica
+from device_agent.results import AnswerFate, Event, Happened, PushResult
 from device_agent.store import Collection, Inventory, ReplicaState
 from sync_protocol import inventory
 from sync_protocol.messages import Answer, Range
@@ -12,6 +13,7 @@ from sync_protocol.token_set import TokenSet
 from tests.device_agent.builders import (
     BASE,
     EPOCH,
+    LINEAGE,
     OTHER_EPOCH,
     change,
     compared,
@@ -42,7 +44,7 @@ def under_way(device: Device) -> Device:
         device.replica.on_push(push(n, put(f"at-{n}", b"A")))
     device.sync(void)
     device.sync(lambda it: compared(it, head=90, split=[""], p0=3))
-    device.sync(lambda it: compared(it, head=91, split=["1", "2"], lineage=8, p0=4))
+    device.sync(lambda it: compared(it, head=91, split=["1", "2"], p0=4))
     return device
 
 
@@ -163,9 +165,9 @@ class TestComparison:
     def test_a4_the_first_answer_says_up_to_where_and_the_newest_the_rest(
         self, under_way: Device
     ) -> None:
-        under_way.sync(lambda it: compared(it, head=99, answered=2, lineage=9, missing=[7], p0=5))
+        under_way.sync(lambda it: compared(it, head=99, answered=2, missing=[7], p0=5))
         held = TokenSet.of_ranges([(FIRST, 6), (8, 90)])
-        assert collection_of(under_way) == Collection(9, EPOCH, 99, 3, held)
+        assert collection_of(under_way) == Collection(LINEAGE, EPOCH, 99, 3, held)
         assert under_way.replica.state.floor == 99
 
     def test_a4_a_change_that_is_newer_than_the_first_head_is_still_missing(
@@ -175,18 +177,23 @@ class TestComparison:
         assert 90 in under_way.held
         assert 91 not in under_way.held
 
-    def test_a4_another_epoch_than_the_first_begins_anew(self, under_way: Device) -> None:
+    @pytest.mark.parametrize("epoch", [EPOCH, OTHER_EPOCH])
+    def test_a4_another_lineage_than_the_first_begins_anew(
+        self, under_way: Device, epoch: bytes
+    ) -> None:
+        """Of another epoch it is another; an operator's other limits are none."""
         before = list(under_way.store.items())
         strange = put("at-9", b"A", held=0, flags=("$seen",))
         result = under_way.sync(
-            lambda it: compared(it, head=99, epoch=OTHER_EPOCH, puts=[strange], drops=["at-8"])
+            lambda it: compared(it, head=99, epoch=epoch, lineage=8, puts=[strange], drops=["at-8"])
         )
         assert (result.fate, result.progress) == (AnswerFate.OVERTAKEN, True)
         assert under_way.replica.state.known == Inventory()
         assert list(under_way.store.items()) == before, "nothing of that answer counts"
         assert [it.prefix for it in under_way.ask().inventory] == [""]
-        under_way.sync(lambda it: compared(it, head=4, epoch=OTHER_EPOCH))
-        assert collection_of(under_way).epoch == OTHER_EPOCH
+        under_way.sync(lambda it: compared(it, head=4, epoch=epoch, lineage=8))
+        assert collection_of(under_way).epoch == epoch
+        assert collection_of(under_way).lineage == 8
         assert list(under_way.held) == [(FIRST, 4)]
 
     def test_d1_pushes_up_to_the_newest_head_are_older_than_the_items(
@@ -245,12 +252,12 @@ class TestInTheMiddle:
         restarted = Device(under_way.store)
         again = restarted.replica.request(before.id, answer_bytes_max=before.answer_bytes_max)
         assert again == before
-        restarted.replica.on_answer(compared(again.id, head=95, missing=[7], lineage=8))
+        restarted.replica.on_answer(compared(again.id, head=95, missing=[7]))
         third = Device(under_way.store)
         assert [it.prefix for it in third.ask().inventory] == ["2"]
-        third.sync(lambda it: compared(it, head=95, lineage=8))
+        third.sync(lambda it: compared(it, head=95))
         held = TokenSet.of_ranges([(FIRST, 6), (8, 90)])
-        assert collection_of(third) == Collection(8, EPOCH, 95, 3, held)
+        assert collection_of(third) == Collection(LINEAGE, EPOCH, 95, 3, held)
 
     def test_an_answer_to_what_an_agent_asked_before_it_ended_is_nobodys(
         self, under_way: Device

@@ -3,11 +3,7 @@
 import pytest
 
 from device_agent import replica as replica_module
-from device_agent.replica import (
-    Event,
-    Happened,
-    PushResult,
-)
+from device_agent.results import Event, Happened, PushResult
 from sync_protocol.messages import Remainder
 from sync_protocol.token_set import TokenSet
 from tests.device_agent.builders import (

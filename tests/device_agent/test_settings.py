@@ -8,6 +8,8 @@ import pytest
 
 from device_agent.schedule import Waits
 from device_agent.settings import Settings, SettingsError, broker_address, load
+from device_agent.views import WantedView
+from sync_protocol.views import ShownAs, View
 from sync_protocol.wire import Format
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "device_agent.toml"
@@ -47,12 +49,13 @@ def test_the_example_is_the_defaults() -> None:
 
 def test_the_example_names_every_setting_and_no_other(file: Path) -> None:
     text = EXAMPLE.read_text()
-    for key in ("id", "feeds", "data_dir", "password_file"):
-        assert text.count(f"\n# {key} = ") == 1
-        text = text.replace(f"\n# {key} = ", f"\n{key} = ")
+    for line in ("id = ", "feeds = ", "data_dir = ", "password_file = ", "[feed.mail]", "days = "):
+        assert text.count(f"\n# {line}") == 1
+        text = text.replace(f"\n# {line}", f"\n{line}")
     file.write_text(text)
     assert set(tomllib.loads(text)) == set(Settings.model_fields)
     assert load(file).id == "handheld-1"
+    assert load(file).wanted("mail").days == 30
 
 
 def test_the_command_line_goes_before_the_environment_before_the_file(
@@ -68,7 +71,7 @@ def test_the_command_line_goes_before_the_environment_before_the_file(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("brokre = 1", r"no setting is called brokre \(.*agent.toml\); known are id, .*broker"),
+        ("brokre = 1", r"no setting is called brokre \(.*agent.toml\); known are kinds, .*broker"),
         ("[broker]\nhost = 1", r"broker \(.*agent.toml\): Input should be a valid string"),
         ("id = 'a/b'", r"id \(.*agent.toml\): a device id is 1 to 64"),
         ("feeds = ['a', 'gateway']", r"feeds.1 \(.*agent.toml\): 'gateway' is"),
@@ -79,6 +82,25 @@ def test_the_command_line_goes_before_the_environment_before_the_file(
         ("format = 'xml'", r"format \(.*\): Input should be 'cbor' or 'json'"),
         ("topic_prefix = 'a/#'", r"topic_prefix \(.*\): a topic prefix is levels"),
         ("id = ", "agent.toml is not TOML"),
+        ("kinds = []", r"kinds \(.*agent.toml\): .*at least 1 item.*, or \"all\"$"),
+        (f"kinds = {[f'k{n}' for n in range(17)]}", r"kinds \(.*\): .*at most 16 items"),
+        ("kinds = ['A']", r"kinds.0 \(.*\): a kind is a word of a-z, 0-9 and -, .*not 'A'$"),
+        (f"folders = {[f'k{n}' for n in range(65)]}", r"folders \(.*\): .*at most 64 items"),
+        ('folders = ["a\\u0007"]', r"folders.0 \(.*\): a folder has no control characters"),
+        ("days = 0", r"days \(.*\): .*greater than or equal to 1, or \"all\"$"),
+        ("days = 36501", r"days \(.*\): .*less than or equal to 36500"),
+        ("portion_bytes = -1", r"portion_bytes \(.*\): .*greater than or equal to 0, or"),
+        ("item_bytes_max = -1", r"item_bytes_max \(.*\): .*greater than or equal to 0, or"),
+        ("remainder_bytes_max = 26214401", r"remainder_bytes_max \(.*\): .*26214400, or"),
+        ("representations = 'contact'", r"representations \(.*\): it is KIND=REPRESENTATION"),
+        ("representations = { C = 'compact' }", r"representations.C \(.*\): a kind is a word"),
+        ("representations = { c = 'a b' }", r"representations.c \(.*\): a representation is a"),
+        (
+            "[feed.mail]\ndayz = 3",
+            r"no setting is called feed.mail.dayz .*; known are kinds, .*max$",
+        ),
+        ("[feed.mail]\ndays = 0", r"feed.mail.days \(.*agent.toml\): .*, or \"all\"$"),
+        ("[feed.'a/b']\ndays = 1", r"feed.a/b \(.*agent.toml\): a feed name is"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(file: Path, text: str, said: str) -> None:
@@ -103,6 +125,74 @@ def test_what_is_wrong_in_the_environment_is_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TALLYSYNC_AGENT_DEBOUNCE_S", "soon")
     with pytest.raises(SettingsError, match=r"debounce_s \(TALLYSYNC_AGENT_DEBOUNCE_S\)"):
         load()
+
+
+class TestWanted:
+    """What is wanted of a feed."""
+
+    def test_by_default_all_of_it_but_the_rest_of_what_is_large(self) -> None:
+        assert load().wanted("mail") == WantedView(remainder_bytes_max=1024 * 1024)
+
+    def test_what_a_file_says(self, file: Path) -> None:
+        file.write_text(
+            "kinds = ['mail', 'contact']\nfolders = ['', 'Inbox']\ndays = 30\n"
+            "representations = { mail = 'compact', contact = 'compact', event = 'native' }\n"
+            "portion_bytes = 0\nitem_bytes_max = 7\nremainder_bytes_max = 0\n"
+        )
+        view = View(
+            kinds=("contact", "mail"),
+            folders=("", "Inbox"),
+            shown_as=(
+                ShownAs(kind="contact", representation="compact"),
+                ShownAs(kind="mail", representation="compact"),
+            ),
+            portion_bytes=0,
+            item_bytes_max=7,
+        )
+        assert load(file).wanted("any") == WantedView(view, days=30, remainder_bytes_max=0)
+
+    def test_of_one_feed_goes_before_that_of_all(self, file: Path) -> None:
+        file.write_text(
+            "kinds = ['mail']\ndays = 30\nportion_bytes = 5\n[feed.mail]\ndays = 'all'\n"
+            "kinds = 'all'\n[feed.other]\nportion_bytes = 'all'\nremainder_bytes_max = 'all'\n"
+            "representations = { mail = 'compact' }\n"
+        )
+        found = load(file)
+        most = 1024 * 1024
+        assert found.wanted("mail") == WantedView(View(portion_bytes=5), None, most)
+        shown = (ShownAs(kind="mail", representation="compact"),)
+        assert found.wanted("other") == WantedView(View(kinds=("mail",), shown_as=shown), 30, None)
+        assert found.wanted("any") == WantedView(View(kinds=("mail",), portion_bytes=5), 30, most)
+
+    def test_what_the_environment_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in {
+            "KINDS": "mail, contact",
+            "FOLDERS": "all",
+            "DAYS": "7",
+            "REPRESENTATIONS": "contact=compact, mail=compact,",
+            "REMAINDER_BYTES_MAX": "all",
+        }.items():
+            monkeypatch.setenv(f"TALLYSYNC_AGENT_{name}", value)
+        wanted = load().wanted("mail")
+        assert (wanted.view.kinds, wanted.view.folders) == (("contact", "mail"), None)
+        assert (wanted.days, wanted.remainder_bytes_max) == (7, None)
+        assert [shown.kind for shown in wanted.view.shown_as] == ["contact", "mail"]
+
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [
+            ("DAYS", "x", r"days \(TALLYSYNC_AGENT_DAYS\): .*integer.*, or \"all\"$"),
+            ("REPRESENTATIONS", "contact", r"it is KIND=REPRESENTATION, .*, not 'contact'$"),
+            ("REPRESENTATIONS", "a=b,a=c", r"representations \(TALLY.*\): a is there twice$"),
+            ("FEED", "{}", r"no setting is called TALLYSYNC_AGENT_FEED "),
+        ],
+    )
+    def test_what_is_wrong_in_the_environment_is_named(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+    ) -> None:
+        monkeypatch.setenv(f"TALLYSYNC_AGENT_{name}", value)
+        with pytest.raises(SettingsError, match=said):
+            load()
 
 
 def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,22 +15,22 @@ from device_agent.agent_file import AgentFile
 from device_agent.store import Collection, HeldItem, ReplicaState, ReplicaStore
 from device_agent.store_memory import MemoryReplicaStore
 from device_agent.store_sqlite import StoreError
-from gateway import view
+from gateway import viewed
 from gateway.feed import (
-    Alter,
-    Delete,
     FeedError,
+    FeedRepresentation,
     FeedSnapshot,
     FeedStore,
     FeedTransaction,
     PoisonError,
-    Put,
     StorageError,
     feed_items,
 )
 from gateway.feed_memory import MemoryFeedStore
 from gateway.ledger import Ledger, MemoryLedger, Record
 from gateway.ledger_tinydb import TinyDbLedger
+from gateway.representations.representation import Rendered
+from gateway.rows import Alter, Delete, Put, Row
 from gateway.state_file import SqliteStore
 from sync_protocol.token_set import TokenSet
 from tests.gateway.killed import DEVICE, GENERATION, records
@@ -90,14 +90,19 @@ def _bytes(name: str, size_bytes: int = 40) -> bytes:
 _FEED: Final = "contacts"
 _OTHER_FEED: Final = "mail"
 _EPOCHS: Final = (b"epoch--1", b"epoch--2")
+_SHORT: Final = FeedRepresentation("short", 1, frozenset({"contact"}))
 
 
 def _put(item_id: str, content: bytes, folder: str = "") -> Put:
-    return Put(item_id, content, "contact", "text/vcard", folder, ("$seen",), 5)
+    made = Put(item_id, content, "contact", "text/vcard", folder, ("$seen",), 5, until=9)
+    # Two thirds of the beginning, so that it is no beginning of the content.
+    rendered = Rendered(content[1 : 1 + len(content) * 2 // 3], "text/plain")
+    return replace(made, renderings={_SHORT.name: rendered})
 
 
 def _make_feed(transaction: FeedTransaction) -> None:
     transaction.add_feed(_FEED, epoch_id=_EPOCHS[0], now=1)
+    transaction.begin_rendering(_FEED, _SHORT)
     for item_id in ("ada", "bob", "cyd"):
         transaction.apply(_FEED, _put(item_id, _bytes(item_id), "Work"), now=1)
 
@@ -122,6 +127,7 @@ def _put_again(transaction: FeedTransaction) -> None:
 
 def _purge(transaction: FeedTransaction) -> None:
     transaction.purge(_FEED, before=4)
+    transaction.end_rendering(_FEED, _SHORT.name)
 
 
 def _add_feed(transaction: FeedTransaction) -> None:
@@ -172,12 +178,32 @@ def _shown(snapshot: FeedSnapshot) -> str:
     assert snapshot.head >= max([snapshot.purged, *(row.seq for row in rows)])
     for row in items:
         assert snapshot.row(row.id) == row
-        content = view.content(snapshot, row, offset=0, bytes_max=row.size)
+        content = viewed.content(snapshot, row, row.native, offset=0, bytes_max=row.size)
         if hashlib.sha256(content).digest() != row.digest:
             raise ValueError(f"{row.id} is shown with a content that is not its own")
+    places = snapshot.places()
+    left = [(seq, row.id) for seq, row in snapshot.leavings(1, 2**40, places=places)]
+    assert left == sorted((it.seq, row.id) for row in rows for it in row.left.values())
+    assert [row.seq for row in snapshot.rows(1, 2**40, places=places)] == [
+        row.seq for row in rows if not row.deleted
+    ]
     lines = [f"head {snapshot.head}, purged {snapshot.purged}, {snapshot.newest_epoch()}"]
     lines += [str(snapshot.epoch(epoch_id)) for epoch_id in _EPOCHS]
-    return "\n  ".join([*lines, *map(str, rows)])
+    lines += map(str, [places, left, *snapshot.representations().values()])
+    return "\n  ".join([*lines, *map(str, rows), *_renderings(snapshot, items)])
+
+
+def _renderings(snapshot: FeedSnapshot, items: Sequence[Row]) -> Iterator[str]:
+    for row in items:
+        rendering = snapshot.rendering(row.id, _SHORT.name)
+        if rendering is None:
+            continue
+        content = viewed.content(
+            snapshot, row, rendering, offset=0, bytes_max=rendering.size, representation=_SHORT.name
+        )
+        if hashlib.sha256(content).digest() != rendering.digest:
+            raise ValueError(f"{row.id} is shown with a rendering that is not its own")
+        yield f"{row.id}: {rendering}"
 
 
 class GatewayFile:
@@ -317,7 +343,7 @@ class _Replica:
                 raise ValueError(f"{item.id} is shown with a content that is not its own")
             lines.append(f"{item} {content.hex()}")
         lines += [f"removed {it}: {self._store.remembered(it)}" for it in _REPLICA_IDS]
-        lines.append(f"wanted: {self._store.wanted(9)}")
+        lines.append(f"wanted: {self._store.wanted(9, size_max=None)}")
         return "\n  ".join(lines)
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 from unittest import mock
@@ -11,18 +11,21 @@ from unittest import mock
 from gateway.counters import Counters
 from gateway.device import Device
 from gateway.feed import PoisonError, StorageError
-from gateway.feed_sqlite import SqliteSnapshot
+from gateway.feed_sqlite import SqliteTransaction
 from gateway.inbox import Inbox, WaitingRequest, WaitingStatus
 from gateway.ledger import MemoryLedger
 from gateway.quarantine import Suspects
 from gateway.registry import Registry
+from gateway.rendering import Rendering
 from gateway.responder import AnswerLimits
 from gateway.responding import Responding
+from gateway.snapshot_sqlite import SqliteSnapshot
 from gateway.state_file import SqliteStore
 from sync_protocol.topics import Topics
 from tests.gateway.asking import GENERATION, REQUEST_ID
 from tests.gateway.damage import hold_back
 from tests.gateway.outboxes import Answered, Outbox
+from tests.gateway.renderers import HalvingSandbox, rendering_of
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, put
 
 
@@ -84,8 +87,13 @@ class Gateway:
     suspects: Suspects = field(default_factory=Suspects)
     now_s: float = 0.0
     unreadable: list[str] = field(default_factory=list)
+    sandbox: HalvingSandbox = field(default_factory=HalvingSandbox)
+    rendering: Rendering = field(init=False)
 
     def __post_init__(self) -> None:
+        self.rendering = rendering_of(
+            self.store, write=self.write, sandbox=self.sandbox, counters=self.counters
+        )
         with self.store.transaction() as transaction:
             transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
             transaction.add_feed("private", epoch_id=EPOCH, now=NOW)
@@ -104,7 +112,13 @@ class Gateway:
             unix_time=lambda: 1234.5,
             on_poison=self.poisoned,
             on_unreadable=self.cannot_read,
+            rendering=self.rendering,
         )
+
+    def write(self, work: Callable[[SqliteTransaction], object]) -> object:
+        """What the service does."""
+        with self.store.transaction() as transaction:
+            return work(transaction)
 
     def poisoned(self, feed: str, poison: PoisonError) -> bool:
         """What the service does."""

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway import view
 from gateway.feed import FeedSnapshot, FeedStore
 from gateway.responder import AnswerLimits, Response, respond
+from gateway.viewed import NATIVE_RENDERER_VERSION, renderer_version
 from sync_protocol import limits, messages, tokens, wire
 from sync_protocol.messages import Change, Collection, Compared, Delta, Range, Request, Wanted
 from sync_protocol.token_set import TokenSet
+from sync_protocol.views import WHOLE_FEED, View
 from sync_protocol.wire import Format
 from tests.gateway.sample_feeds import EPOCH, FEED
 
@@ -18,8 +19,21 @@ GENERATION = b"one-time"
 BOUNDS = AnswerLimits()
 
 
-def lineage(*, base: int = 0, view_id: int = VIEW_ID, epoch: bytes = EPOCH) -> int:
-    return view.lineage(epoch, base=base, view_id=view_id, generation=GENERATION)
+def lineage(
+    *,
+    base: int = 0,
+    view_id: int = VIEW_ID,
+    epoch: bytes = EPOCH,
+    renderer_version: int = NATIVE_RENDERER_VERSION,
+    generation: bytes = GENERATION,
+) -> int:
+    return tokens.lineage(
+        epoch,
+        base=base,
+        view_id=view_id,
+        renderer_version=renderer_version,
+        generation=generation,
+    )
 
 
 def collection(
@@ -28,10 +42,11 @@ def collection(
     epoch: bytes = EPOCH,
     asof: int = 0,
     p0: int | None = None,
+    renderer_version: int = NATIVE_RENDERER_VERSION,
 ) -> Collection:
     """A collection that holds these ranges of compressed tokens."""
     return Collection(
-        lineage=lineage(base=base, epoch=epoch),
+        lineage=lineage(base=base, epoch=epoch, renderer_version=renderer_version),
         epoch=epoch,
         asof=asof,
         p0=p0,
@@ -39,13 +54,14 @@ def collection(
     )
 
 
-def nothing_held(store: FeedStore, *, base: int = 0) -> Collection:
+def nothing_held(store: FeedStore, *, base: int = 0, view: View = WHOLE_FEED) -> Collection:
     """A collection after which the feed lost no marker, and which holds no token."""
     with store.snapshot(FEED) as snapshot:
         purged = tokens.compress(snapshot.purged, base) if snapshot.purged else None
         epoch = snapshot.newest_epoch().id
         asof = tokens.compress(snapshot.head, base)
-    return collection(base=base, epoch=epoch, asof=asof, p0=purged)
+        version = renderer_version(view, snapshot.representations())
+    return collection(base=base, epoch=epoch, asof=asof, p0=purged, renderer_version=version)
 
 
 def ask(
@@ -57,19 +73,32 @@ def ask(
     answer_bytes_max: int = limits.ANSWER_BYTES_DEFAULT,
     form: Format = Format.CBOR,
     bounds: AnswerLimits = BOUNDS,
+    view: View = WHOLE_FEED,
+    given: View | None = None,
 ) -> Response:
-    """What the gateway answers to a request; without a collection: of who holds nothing."""
+    """What the gateway answers to a request; without a collection: of who holds nothing.
+
+    `given` is what the operator makes of the view that is asked for.
+    """
     request = Request(
         v=messages.VERSION,
         id=REQUEST_ID,
         base=base,
         view_id=VIEW_ID,
         answer_bytes_max=answer_bytes_max,
-        collection=nothing_held(store, base=base) if collection is None else collection,
+        collection=collection or nothing_held(store, base=base, view=given or view),
         wanted=tuple(wanted),
+        view=view,
     )
     with store.snapshot(FEED) as snapshot:
-        return respond(request, snapshot, generation=GENERATION, form=form, bounds=bounds)
+        return respond(
+            request,
+            snapshot,
+            view=given or view,
+            generation=GENERATION,
+            form=form,
+            bounds=bounds,
+        )
 
 
 def compare(
@@ -79,6 +108,8 @@ def compare(
     answer_bytes_max: int = limits.ANSWER_BYTES_DEFAULT,
     form: Format = Format.CBOR,
     bounds: AnswerLimits = BOUNDS,
+    view: View = WHOLE_FEED,
+    given: View | None = None,
 ) -> Response:
     """What the gateway answers to an inventory."""
     request = Request(
@@ -88,8 +119,16 @@ def compare(
         view_id=VIEW_ID,
         answer_bytes_max=answer_bytes_max,
         inventory=ranges,
+        view=view,
     )
-    return respond(request, snapshot, generation=GENERATION, form=form, bounds=bounds)
+    return respond(
+        request,
+        snapshot,
+        view=given or view,
+        generation=GENERATION,
+        form=form,
+        bounds=bounds,
+    )
 
 
 def delta_of(response: Response) -> Delta:
@@ -125,6 +164,7 @@ class Walker:
     form: Format = Format.CBOR
     answer_bytes_max: int = limits.ANSWER_BYTES_MIN
     bounds: AnswerLimits = BOUNDS
+    view: View = WHOLE_FEED
     held: TokenSet = field(default_factory=TokenSet)
     last: Delta | None = None
     pages: list[tuple[int, Delta]] = field(default_factory=list)
@@ -149,6 +189,7 @@ class Walker:
             answer_bytes_max=self.answer_bytes_max,
             form=self.form,
             bounds=self.bounds,
+            view=self.view,
         )
         delta = delta_of(response)
         self.pages.append((len(wire.encode(response.answer, self.form)), delta))

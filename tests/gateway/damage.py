@@ -2,9 +2,12 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from gateway.feed import FeedStore, Row
+from gateway.feed import FeedStore
+from gateway.rows import Made, Row
 from gateway.service import STORE_FILE, Service
 from gateway.state_file import SqliteStore
 from tests.gateway.sample_feeds import FEED, NOW
@@ -74,6 +77,15 @@ def hold_back_in(service: Service, feed: str, item_id: str, *, why: str = WHY) -
         hold_back(store, item_id, feed=feed, why=why)
 
 
-def retry(store: FeedStore, item_id: str = "ada", *, now: int = NOW) -> Row:
+def retry(
+    store: FeedStore,
+    item_id: str = "ada",
+    *,
+    now: int = NOW,
+    renderings: Mapping[str, Made] = MappingProxyType({}),
+) -> Row:
+    with store.snapshot(FEED) as snapshot:
+        row = snapshot.row(item_id)
+    seq = 0 if row is None else row.seq
     with store.transaction() as transaction:
-        return transaction.retry(FEED, item_id, now=now)
+        return transaction.retry(FEED, item_id, seq=seq, now=now, renderings=renderings)

@@ -3,7 +3,8 @@
 import itertools
 
 from device_agent.feed_sync import FeedSync, SyncDone
-from device_agent.replica import AnswerFate, Replica
+from device_agent.replica import Replica
+from device_agent.results import AnswerFate
 from device_agent.schedule import Waits
 from device_agent.store_memory import MemoryReplicaStore
 from gateway.feed import FeedStore
@@ -48,7 +49,12 @@ class Device:
         self.requests.append(request)
         with feeds.snapshot(FEED) as snapshot:
             response = respond(
-                request, snapshot, generation=GENERATION, form=Format.CBOR, bounds=BOUNDS
+                request,
+                snapshot,
+                view=request.view,
+                generation=GENERATION,
+                form=Format.CBOR,
+                bounds=BOUNDS,
             )
         result, done = self.sync.on_answer(self.now, response.answer)
         self.fates.append(result.fate)

@@ -4,8 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gateway.feed import Entry, FeedStore, Mutation
+from gateway.feed import FeedStore
 from gateway.feed_memory import MemoryFeedStore, MemorySnapshot
+from gateway.rows import Entry, Mutation
 from sync_protocol import inventory, limits
 from sync_protocol.messages import Compared, Range
 from sync_protocol.token_set import TokenSet

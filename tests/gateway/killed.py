@@ -12,9 +12,10 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from gateway.feed import Delete, Mutation, NoSuchItemError, Put
+from gateway.feed import NoSuchItemError
 from gateway.ledger import Record
 from gateway.ledger_tinydb import TinyDbLedger
+from gateway.rows import Delete, Mutation, Put
 from gateway.state_file import SqliteStore
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format

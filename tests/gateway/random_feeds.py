@@ -1,8 +1,10 @@
 """Feeds of random items, with names that cost the most on one of the two wires."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
-from gateway.feed import Alter, Delete, Mutation
+from gateway.rows import Alter, Delete, Mutation
 from sync_protocol.limits import INTEGER_MAX
 from tests.gateway.sample_feeds import put
 
@@ -13,19 +15,21 @@ names = st.one_of(
     st.text("ä€\U0001f600", min_size=1, max_size=60),
     st.text("abc", min_size=1, max_size=255),
 )
+_moments = st.sampled_from((None, 1_700_000_000, -INTEGER_MAX))
 
 
 @st.composite
 def puts(draw: st.DrawFn, *, sizes: tuple[int, ...] = CONTENT_SIZES) -> Mutation:
-    return put(
+    made = put(
         draw(names),
         b"x" * draw(st.sampled_from(sizes)),
         kind=draw(st.sampled_from(("contact", "k" * 32))),
         media_type=draw(st.sampled_from(("text/vcard", "a" * 63 + "/" + "b" * 63))),
         folder=draw(st.one_of(st.just(""), names)),
         flags=tuple(draw(st.lists(st.sampled_from(("\\Seen", "\\" * 64, "a")), max_size=3))),
-        date=draw(st.sampled_from((None, 1_700_000_000, -INTEGER_MAX))),
+        date=draw(_moments),
     )
+    return replace(made, until=draw(_moments))
 
 
 def with_later_changes(puts: list[Mutation]) -> list[Mutation]:

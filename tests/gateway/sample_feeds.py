@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from gateway.feed import FeedSnapshot, FeedStore, Mutation, Put, Row, feed_items
+from gateway.feed import FeedSnapshot, FeedStore, feed_items
 from gateway.feed_memory import MemoryFeedStore
+from gateway.rows import Mutation, Put, Row
 
 FEED = "contacts"
 EPOCH = b"epoch--1"

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from gateway.device import Device
-from gateway.feed import Mutation
+from gateway.rows import Mutation
 from gateway.state_file import SqliteStore
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, contents
 

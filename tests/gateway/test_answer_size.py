@@ -1,12 +1,15 @@
 """What is counted for an answer is never less than what it takes on the wire."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import view
+from gateway import viewed
 from gateway.answer_size import ANSWER_OVERHEAD_BYTES, Sizes
-from gateway.feed import Delete, Mutation, Row
+from gateway.rows import Delete, Mutation, Row
+from gateway.viewed import Effective
 from sync_protocol import inventory, messages, wire
 from sync_protocol.limits import CONTENT_BYTES_MAX, INTEGER_MAX
 from sync_protocol.messages import Answer, Change, Compared, Delta, Remainder
@@ -15,6 +18,8 @@ from tests.gateway import random_feeds
 from tests.gateway.asking import REQUEST_ID
 from tests.gateway.sample_feeds import changed, memory_feed, put
 
+# What is counted for a change that takes less.
+SPARE_BYTES_MAX = 10
 # As large as they may be, with the lists as long as they may be, and nothing in them.
 LARGEST = (
     Answer(
@@ -28,6 +33,7 @@ LARGEST = (
             p0=-INTEGER_MAX,
             tokens=b"\xff",
             more=True,
+            since=-INTEGER_MAX,
         ),
     ),
     Answer(
@@ -42,6 +48,7 @@ LARGEST = (
             missing=b"\xff",
             drops=bytes(inventory.ID_HASH_BYTES),
             answered=256,
+            since=-INTEGER_MAX,
         ),
     ),
 )
@@ -51,11 +58,15 @@ def encoded_bytes(message: wire.Message, form: Format) -> int:
     return len(wire.encode(message, form))
 
 
+def effective(row: Row) -> Effective:
+    return Effective(row.seq, row, None if row.deleted else row.native)
+
+
 def largest(row: Row) -> Change:
     """A change of the row with the largest numbers and, if it is live, an empty content."""
     if row.deleted:
         return Change(n=-INTEGER_MAX, remove=row.id)
-    put = view.put_of(row, b"").model_copy(update={"size": CONTENT_BYTES_MAX})
+    put = viewed.put_of(row, row.native, b"").model_copy(update={"size": CONTENT_BYTES_MAX})
     return Change(n=-INTEGER_MAX, put=put)
 
 
@@ -65,7 +76,24 @@ def test_a_change_takes_no_more_than_is_counted(mutation: Mutation, form: Format
     sizes = Sizes(form)
     comma = 1
     for row in (changed(store, mutation), changed(store, Delete(mutation.id))):
-        assert encoded_bytes(largest(row), form) + comma <= sizes.change(row)
+        assert encoded_bytes(largest(row), form) + comma <= sizes.change(effective(row))
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_change_that_is_as_large_as_it_can_be_takes_nearly_what_is_counted(form: Format) -> None:
+    largest_put = put(
+        "i" * 255,
+        b"",
+        kind="k" * 32,
+        media_type="a" * 63 + "/" + "b" * 63,
+        folder="f" * 255,
+        flags=("x" * 64,),
+        date=-INTEGER_MAX,
+    )
+    row = changed(memory_feed(), replace(largest_put, until=-INTEGER_MAX))
+    comma = 1
+    taken = encoded_bytes(largest(row), form) + comma
+    assert 0 <= Sizes(form).change(effective(row)) - taken <= SPARE_BYTES_MAX
 
 
 @given(mutation=random_feeds.puts(sizes=(0,)), form=st.sampled_from(Format))
@@ -106,8 +134,9 @@ def test_room_is_for_as_much_as_fits(left_bytes: int, form: Format) -> None:
 @pytest.mark.parametrize("text", ["", "plain", '"', "\\", '\\"' * 100, "äß€\U0001f600"])
 def test_a_text_takes_what_is_counted(text: str, form: Format) -> None:
     named, bare = (
-        view.put_of(changed(memory_feed(), put("x", folder=folder)), None)
+        viewed.put_of(row, row.native, None)
         for folder in (f"-{text}", "-")
+        for row in [changed(memory_feed(), put("x", folder=folder))]
     )
     grown = encoded_bytes(named, form) - encoded_bytes(bare, form)
     length = 2  # of a longer text, in CBOR

@@ -11,7 +11,13 @@ from gateway.feed import StorageError
 from gateway.service import Service
 from gateway.state_file import SqliteStore
 from gateway.writer import WriterClosedError
+from sync_protocol.views import ShownAs, View
+from tests.gateway.kept import begin_compact, synced
 from tests.gateway.serving import TOKEN, Served, refusal, serve
+
+EVERYTHING = {"kinds": None, "folders": None, "days_max": None, "item_bytes_max": None}
+LIMITS = {"kinds": ["contact"], "folders": ["", "Work"], "days_max": 30, "item_bytes_max": 1024}
+DAY_S = 86_400
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +124,8 @@ class TestDevices:
         assert shown == {
             "id": "phone",
             "online": False,
-            "replicas": [{"feed": feed, "synced_at": None, "behind": None}],
+            "replicas": [{"feed": feed, "synced_at": None, "behind": None, "view": None}],
+            "allowed": EVERYTHING,
             "warning": None,
         }
         assert shown in served.ask("GET", "/v1/devices").json()["devices"]
@@ -149,6 +156,116 @@ class TestDevices:
         response = served.ask("POST", "/v1/devices", json={"id": "lost", "feeds": ["nofeed"]})
         assert refusal(response) == (404, "no-such-feed")
         assert refusal(served.ask("GET", "/v1/devices/lost")) == (404, "no-such-device")
+
+
+class TestAllowed:
+    def test_set_at_the_enrolment_and_later(self, served: Served, feed: str) -> None:
+        def allowed() -> object:
+            return served.ask("GET", "/v1/devices/limited").json()["allowed"]
+
+        body = {"id": "limited", "feeds": [feed], "allowed": LIMITS}
+        made = served.ask("POST", "/v1/devices", json=body)
+        assert made.status_code == 201
+        assert allowed() == LIMITS
+        path = "/v1/devices/limited/allowed"
+        # What is left out is no limit, whatever was one before.
+        changed = served.ask("PUT", path, json={"days_max": 0})
+        assert (changed.status_code, changed.content) == (204, b"")
+        assert allowed() == {**EVERYTHING, "days_max": 0}
+        assert served.ask("PUT", path, json={}).status_code == 204
+        assert allowed() == EVERYTHING
+        # The device is the same as before.
+        assert served.service.authenticate("limited", made.json()["credential"])
+
+    @pytest.mark.parametrize(
+        ("allowed", "named"),
+        [
+            ({"kinds": []}, "kinds"),
+            ({"kinds": ["A b"]}, "kinds.0"),
+            ({"kinds": ["a"] * 17}, "kinds"),
+            ({"folders": []}, "folders"),
+            ({"folders": ["a\n"]}, "folders.0"),
+            ({"folders": ["a"] * 65}, "folders"),
+            ({"days_max": -1}, "days_max"),
+            ({"days_max": 36_501}, "days_max"),
+            ({"item_bytes_max": -1}, "item_bytes_max"),
+            ({"item_bytes_max": 2**53}, "item_bytes_max"),
+            ({"since": 5}, "since"),
+        ],
+    )
+    def test_bad_limits(
+        self, served: Served, feed: str, allowed: dict[str, object], named: str
+    ) -> None:
+        body = {"id": "unlimited", "feeds": [feed], "allowed": allowed}
+        response = served.ask("POST", "/v1/devices", json=body)
+        assert refusal(response) == (400, "invalid")
+        assert f"'allowed.{named}'" in response.json()["error"]["message"]
+        response = served.ask("PUT", "/v1/devices/unlimited/allowed", json=allowed)
+        assert refusal(response) == (400, "invalid")
+        assert f"'{named}'" in response.json()["error"]["message"]
+        assert refusal(served.ask("GET", "/v1/devices/unlimited")) == (404, "no-such-device")
+
+    def test_what_cannot_be_limited(self, served: Served) -> None:
+        response = served.ask("PUT", "/v1/devices/nobody/allowed", json={})
+        assert refusal(response) == (404, "no-such-device")
+        response = served.ask("PUT", "/v1/devices/a+/allowed", json={})
+        assert refusal(response) == (400, "invalid")
+        assert refusal(served.ask("GET", "/v1/devices/nobody/allowed")) == (405, "method")
+        response = served.ask("PUT", "/v1/devices/nobody/allowed", content=b"{}")
+        assert refusal(response) == (415, "media-type")
+
+
+class TestView:
+    def test_what_a_device_asked_for(self, served: Served, feed: str) -> None:
+        served.service.add_device("viewer", [feed])
+        view = View(
+            kinds=("mail", "contact"),
+            folders=("Work",),
+            since=30 * DAY_S,
+            shown_as=(ShownAs(kind="contact", representation="compact"),),
+            portion_bytes=1024,
+            item_bytes_max=4096,
+        )
+        begin_compact(served.service, feed)
+        synced(served.service, "viewer", feed, view, at=DAY_S)
+        assert served.ask("GET", "/v1/devices/viewer").json()["replicas"] == [
+            {
+                "feed": feed,
+                "synced_at": DAY_S,
+                "behind": None,  # as long as the feed is being rendered as it wants it
+                "view": {
+                    "kinds": ["contact", "mail"],
+                    "folders": ["Work"],
+                    "since": 30 * DAY_S,
+                    "shown_as": {"contact": "compact"},
+                    "portion_bytes": 1024,
+                    "item_bytes_max": 4096,
+                },
+            }
+        ]
+
+    def test_one_that_asked_for_everything(self, served: Served, feed: str) -> None:
+        served.service.add_device("glutton", [feed])
+        synced(served.service, "glutton", feed)
+        served.put(feed, "a")
+        (replica,) = served.ask("GET", "/v1/devices/glutton").json()["replicas"]
+        assert replica["behind"] == 1
+        assert replica["view"] == {
+            "kinds": None,
+            "folders": None,
+            "since": None,
+            "shown_as": {},
+            "portion_bytes": None,
+            "item_bytes_max": None,
+        }
+
+    def test_changes_that_it_does_not_want_are_none_behind(self, served: Served, feed: str) -> None:
+        served.service.add_device("picky", [feed])
+        synced(served.service, "picky", feed, View(folders=("Work",)))
+        served.put(feed, "a", folder="Home")
+        served.put(feed, "b", folder="Work")
+        (replica,) = served.ask("GET", "/v1/devices/picky").json()["replicas"]
+        assert replica["behind"] == 1
 
 
 class TestStatus:

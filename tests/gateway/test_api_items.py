@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gateway import api_models as models
-from gateway.feed import Put
+from gateway.rows import Put
 from sync_protocol import limits
 from tests.gateway.serving import TOKEN, Served, refusal, serve
 

@@ -9,8 +9,11 @@ from gateway.api_errors import ApiError
 from gateway.client import GatewayClient
 from gateway.service import STORE_FILE
 from tests.gateway.damage import WHY, flip_byte, hold_back_in, lose_content
+from tests.gateway.kept import SLOW, begin_compact, fail_compact
 from tests.gateway.serving import Served, refusal, serve
 from tests.gateway.test_client import announce
+
+CARD = b"BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Ada\r\nEND:VCARD\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +47,22 @@ class TestQuarantine:
         listed = served.ask("GET", f"/v1/feeds/{feed}/quarantine")
         assert listed.status_code == 200
         assert listed.json()["items"] == [
-            {"id": "b/ob", "seq": 2, "kind": "contact", "folder": "Work", "why": WHY},
-            {"id": "cyd", "seq": 3, "kind": "contact", "folder": "Work", "why": "breaks more"},
+            {
+                "id": "b/ob",
+                "seq": 2,
+                "kind": "contact",
+                "folder": "Work",
+                "why": WHY,
+                "representation": None,
+            },
+            {
+                "id": "cyd",
+                "seq": 3,
+                "kind": "contact",
+                "folder": "Work",
+                "why": "breaks more",
+                "representation": None,
+            },
         ]
         assert [it.model_dump() for it in client.quarantine(feed)] == listed.json()["items"]
 
@@ -101,6 +118,54 @@ class TestQuarantine:
         response = served.ask("GET", f"/v1/feeds/{feed}/item", params={"id": f"only in {feed}"})
         assert refusal(response) == (500, "damaged")
         assert "put it again" in response.json()["error"]["message"]
+
+
+class TestNotRendered:
+    def test_listed_and_rendered_once_more(self, served: Served, client: GatewayClient) -> None:
+        feed = served.feed()
+        assert served.put(feed, "ada", CARD).status_code == 201
+        begin_compact(served.service, feed)
+        fail_compact(served.service, feed, "ada")
+        (item,) = client.quarantine(feed)
+        assert (item.id, item.why, item.representation) == ("ada", SLOW, "compact")
+        assert client.retry(feed, "ada").seq == 2
+        assert client.quarantine(feed) == ()
+        with pytest.raises(ApiError) as caught:
+            client.retry(feed, "ada")
+        assert caught.value.reason == "invalid"
+
+    def test_what_still_cannot_be(self, served: Served, client: GatewayClient) -> None:
+        feed = served.feed()
+        begin_compact(served.service, feed)
+        assert served.put(feed, "bob", b"no card").status_code == 201
+        (item,) = client.quarantine(feed)
+        assert (item.seq, item.representation) == (1, "compact")
+        with pytest.raises(ApiError) as caught:
+            client.retry(feed, "bob")
+        assert caught.value.reason == "invalid"
+        assert str(caught.value) == (
+            f"it stays in quarantine: item 'bob' cannot be rendered as compact ({item.why}): put it"
+            " with another content"
+        )
+        # No device hears of that.
+        assert client.attributes(feed, "bob").seq == 1
+        assert served.put(feed, "bob", b"no card").json()["status"] == "unchanged"
+        assert len(client.quarantine(feed)) == 1
+        assert served.put(feed, "bob", CARD).status_code == 200
+        assert client.quarantine(feed) == ()
+
+    def test_one_that_is_held_back_from_all_as_well(
+        self, served: Served, client: GatewayClient
+    ) -> None:
+        feed = served.feed()
+        begin_compact(served.service, feed)
+        served.put(feed, "bob", b"no card")
+        hold_back_in(served.service, feed, "bob")
+        held = client.quarantine(feed)
+        assert [(it.id, it.representation) for it in held] == [("bob", None), ("bob", "compact")]
+        # Those who want it as it is get it again.
+        assert client.retry(feed, "bob").seq == 3
+        assert [it.representation for it in client.quarantine(feed)] == ["compact"]
 
 
 class TestResync:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.backup_sqlite import BackupError, Contents, check, copy, settle
-from gateway.feed import Delete
 from gateway.feed_schema import STATE_VERSION
+from gateway.rows import Delete
 from sync_protocol import limits
 from tests.gateway.damage import flip_byte, lose_content
 from tests.gateway.sample_feeds import FEED, put

@@ -14,6 +14,7 @@ from gateway import client as client_module
 from gateway.api_errors import ApiError, NoAnswerError, NoGatewayError
 from gateway.client import GatewayClient
 from gateway.data_dir import API_FILE
+from gateway.device import Allowed
 from tests.gateway.serving import TOKEN, Served, serve
 
 ODD_ID = "a/../b?c#d%e+f g&h=\u20ac"
@@ -105,9 +106,23 @@ class TestAsking:
         assert enrolled.feeds == (feed,)
         assert [device.id for device in client.devices()] == ["asking"]
         assert client.device("asking").replicas[0].feed == feed
+        assert client.device("asking").allowed == Allowed()
+        client.limit_device("asking", Allowed(folders=("",), days_max=0))
+        assert client.device("asking").allowed == Allowed(folders=("",), days_max=0)
+        client.limit_device("asking", Allowed())
+        assert client.device("asking").allowed == Allowed()
         client.remove_device("asking")
         with pytest.raises(ApiError, match="no device 'asking'"):
+            client.limit_device("asking", Allowed())
+        with pytest.raises(ApiError, match="no device 'asking'"):
             client.device("asking")
+
+    def test_a_device_that_is_limited_from_the_start(
+        self, client: GatewayClient, feed: str
+    ) -> None:
+        client.add_device("limited", [feed], allowed=Allowed(kinds=("mail",)))
+        assert client.device("limited").allowed == Allowed(kinds=("mail",))
+        client.remove_device("limited")
 
     def test_status(self, client: GatewayClient) -> None:
         assert client.status().health == "degraded"

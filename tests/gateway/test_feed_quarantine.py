@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.feed import Alter, Delete, FeedError, FeedStore, Left
+from gateway.feed import FeedError, FeedStore
 from gateway.feed_memory import MemoryFeedStore
+from gateway.rows import Alter, Delete, Left, Place
 from gateway.state_file import SqliteStore
+from gateway.viewed import ViewedFeed
 from sync_protocol import inventory
+from sync_protocol.views import WHOLE_FEED
 from tests.gateway.damage import WHY, flip_byte, hold_back, lose_content, retry
 from tests.gateway.sample_feeds import (
     EPOCH,
@@ -58,7 +61,8 @@ def test_what_is_held_back_is_no_change_of_the_feed(store: FeedStore) -> None:
     with store.snapshot(FEED) as snapshot:
         assert [row.id for row in snapshot.rows(1, 9)] == ["ada", "cyd"]
         assert [row.id for row in snapshot.rows(1, 9, newest_first=True)] == ["cyd", "ada"]
-        assert [snapshot.newest_below(seq) for seq in (2, 3, 4)] == [1, 1, 3]
+        feed = ViewedFeed(snapshot, WHOLE_FEED)
+        assert [feed.previous(seq) for seq in (2, 3, 4)] == [1, 1, 3]
 
 
 def test_it_takes_a_seq_at_which_no_row_stands(store: FeedStore) -> None:
@@ -154,7 +158,7 @@ def test_let_out_it_is_a_new_change_of_old_content(store: FeedStore) -> None:
     hold_back(store)
     row = retry(store, now=NOW + 5)
     assert row == replace(before, seq=5, at=NOW + 5)
-    assert (row.c, row.left) == (1, {"Work": Left(2, NOW)})
+    assert (row.c, row.left) == (1, {Place("contact", "Work"): Left(2, NOW)})
     with store.snapshot(FEED) as snapshot:
         assert snapshot.row("ada") == row
         assert [it.id for it in snapshot.rows(1, 9)] == ["bob", "ada"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.replica import AnswerFate
+from device_agent.results import AnswerFate
 from gateway import backup_sqlite
 from gateway.feed import FeedStore
 from gateway.feed_memory import MemoryFeedStore

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feed import Alter, Delete, Entry, FeedStore, Mutation
+from gateway.feed import FeedStore
 from gateway.feed_memory import MemorySnapshot
 from gateway.responder import AnswerLimits
+from gateway.rows import Alter, Delete, Entry, Mutation
 from sync_protocol import inventory, limits, messages, wire
 from sync_protocol.digests import digest_of
 from sync_protocol.limits import ANSWER_BYTES_MAX, ANSWER_BYTES_MIN, INTEGER_MAX

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from device_agent import inventory as taking
 from device_agent.store import HeldItem, Inventory
 from device_agent.store_memory import MemoryReplicaStore
-from gateway.feed import Alter, FeedStore, Mutation, feed_items
+from gateway.feed import FeedStore, feed_items
 from gateway.responder import AnswerLimits
+from gateway.rows import Alter, Mutation
 from sync_protocol import inventory, limits, wire
 from sync_protocol.digests import digest_of
 from sync_protocol.limits import (

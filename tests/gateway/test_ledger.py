@@ -16,6 +16,7 @@ from gateway.ledger import Ledger, MemoryLedger, Record
 from gateway.ledger_tinydb import LEDGER_FILE_BYTES_MAX, TinyDbLedger
 from sync_protocol.limits import INTEGER_MAX
 from sync_protocol.token_set import TokenSet
+from sync_protocol.views import WHOLE_FEED, ShownAs, View
 from sync_protocol.wire import Format
 from tests.gateway.killed import DEVICE, GENERATION, kill_while_writing, records, write_ledger
 
@@ -30,6 +31,18 @@ RECORD = Record(
     synced_at=1_700_000_000,
 )
 OTHER = Record(GENERATION, 0, 0, Format.JSON, bytes(8), TokenSet(), 0)
+VIEWED = replace(
+    RECORD,
+    view=View(
+        kinds=("contact", "event"),
+        folders=("", "größe"),
+        since=-5,
+        shown_as=(ShownAs(kind="event", representation="compact"),),
+        portion_bytes=0,
+        item_bytes_max=0,
+    ),
+)
+EMPTY = replace(RECORD, view=View(kinds=(), folders=()))
 HUGE = replace(OTHER, base=INTEGER_MAX, held=TokenSet.span(-INTEGER_MAX, INTEGER_MAX))
 
 
@@ -44,7 +57,7 @@ class LedgerContract:
         assert ledger.load(DEVICE, GENERATION) == {}
 
     def test_what_was_saved_is_loaded(self, ledger: Ledger) -> None:
-        kept = {"contacts": RECORD, "mail": OTHER, "notes": HUGE}
+        kept = {"contacts": RECORD, "mail": OTHER, "notes": HUGE, "events": VIEWED, "none": EMPTY}
         ledger.save(DEVICE, GENERATION, kept)
         assert ledger.load(DEVICE, GENERATION) == kept
         assert ledger.load(DEVICE, GENERATION) == kept  # reading changes nothing
@@ -156,6 +169,8 @@ DAMAGED: Mapping[str, Callable[[Damage], bytes]] = {
     "epoch that is no hex": lambda it: it.document(epoch="g"),
     "base that is no number": lambda it: it.document(base="seven"),
     "base that cannot be": lambda it: it.document(base=-1),
+    "a view that cannot be": lambda it: it.document(view={"kinds": ["Mail"]}),
+    "a view that is no view": lambda it: it.document(view=[1]),
     "view id of 33 bits": lambda it: it.document(view_id=2**32),
     "too large": lambda _: b" " * (LEDGER_FILE_BYTES_MAX + 1),
 }
@@ -185,6 +200,21 @@ def test_a_file_of_the_largest_size_is_read(damage: Damage) -> None:
     content = damage.path.read_bytes()
     damage.path.write_bytes(content + b" " * (LEDGER_FILE_BYTES_MAX - len(content)))
     assert damage.ledger.load(DEVICE, GENERATION) == {"contacts": RECORD}
+
+
+def test_a_file_from_before_there_were_views_is_of_the_whole_feed(damage: Damage) -> None:
+    damage.ledger.save(DEVICE, GENERATION, {"contacts": VIEWED})
+    tables = json.loads(damage.path.read_bytes())
+    for document in tables["_default"].values():
+        del document["view"]
+    damage.path.write_text(json.dumps(tables))
+    assert damage.ledger.load(DEVICE, GENERATION) == {"contacts": RECORD}
+    assert RECORD.view == WHOLE_FEED
+    assert not damage.counts
+
+
+def test_a_view_of_the_whole_feed_takes_no_room(damage: Damage) -> None:
+    assert b'view"' not in damage.path.read_bytes()
 
 
 def test_a_file_that_cannot_be_read_is_as_if_it_were_not_there(damage: Damage) -> None:

@@ -7,15 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import view
-from gateway.feed import Alter, Delete, Entry, EpochSpan, FeedSnapshot, FeedStore, Mutation, Row
+from gateway.feed import FeedSnapshot, FeedStore
 from gateway.notifier import Push, Target, pushes, reminder
+from gateway.rows import Alter, Delete, Mutation, Row
+from gateway.viewed import ViewedFeed
 from sync_protocol import messages, wire
 from sync_protocol.digests import digest_of
 from sync_protocol.limits import INTEGER_MAX, NOTIFICATION_BYTES_MAX
 from sync_protocol.messages import Notification
+from sync_protocol.views import WHOLE_FEED
 from sync_protocol.wire import Format
+from tests.gateway.asking import lineage
 from tests.gateway.damage import hold_back, retry
+from tests.gateway.recording import RecordingSnapshot
 from tests.gateway.sample_feeds import (
     EPOCH,
     FEED,
@@ -91,7 +95,7 @@ def test_a_push_says_all_of_its_item() -> None:
     assert read_all(store, 0) == [
         Notification(
             v=messages.VERSION,
-            lineage=view.lineage(EPOCH, base=0, view_id=7, generation=b"one-time"),
+            lineage=lineage(base=0, view_id=7, generation=b"one-time"),
             n=1,
             prev=None,
             asof=1,
@@ -171,8 +175,8 @@ def test_asof_is_the_head_in_every_push() -> None:
 
 
 def lineage_of(target: Target, epoch: bytes = EPOCH) -> int:
-    return view.lineage(
-        epoch, base=target.base, view_id=target.view_id, generation=target.generation
+    return lineage(
+        epoch=epoch, base=target.base, view_id=target.view_id, generation=target.generation
     )
 
 
@@ -210,83 +214,13 @@ def test_let_out_it_is_pushed_as_a_change_of_old_content() -> None:
 # One push more
 
 
-def remind(store: FeedStore, target: Target = PHONE) -> Notification | None:
-    with store.snapshot(FEED) as snapshot:
-        push = reminder(snapshot, target)
-    return None if push is None else read(push)
-
-
-@pytest.mark.parametrize("target", [PHONE, TABLET])
-def test_a_reminder_is_the_newest_change_without_its_content(target: Target) -> None:
-    got = remind(
-        memory_feed(put("ada"), put("bob", b"bytes"), put("cyd"), put("bob", b"x")), target
-    )
-    assert got is not None
-    assert got.put is not None
-    base = target.base
-    assert (got.item_id, got.n, got.prev, got.asof) == ("bob", 4 - base, 3 - base, 4 - base)
-    assert (got.put.content, got.put.size, got.c) == (None, 1, None)
-    assert got.lineage == lineage_of(target)
-
-
-def test_a_reminder_may_be_a_remove() -> None:
-    got = remind(memory_feed(put("ada"), Delete("ada")))
-    assert got is not None
-    assert (got.remove, got.n) == ("ada", 2)
-
-
-def test_a_reminder_is_not_of_what_is_held_back() -> None:
-    store = memory_feed(put("ada"), put("bob"))
-    hold_back(store, "bob")
-    got = remind(store)
-    assert got is not None
-    assert (got.item_id, got.n, got.asof) == ("ada", 1, 3)
-
-
-def test_there_is_no_reminder_of_nothing() -> None:
-    assert remind(memory_feed()) is None
+@pytest.mark.parametrize("form", Format)
+def test_a_reminder_says_nothing_of_any_item(form: Format) -> None:
+    got = read(reminder("phone", form, lineage=7))
+    assert got == Notification(v=1, lineage=7, n=0, asof=0, remove="-")
 
 
 # Encoded once
-
-
-class RecordingSnapshot:
-    """A snapshot that notes which contents were read."""
-
-    def __init__(self, snapshot: FeedSnapshot) -> None:
-        self._snapshot = snapshot
-        self.head = snapshot.head
-        self.purged = snapshot.purged
-        self.item_count = snapshot.item_count
-        self.read: list[str] = []
-
-    def epoch(self, epoch_id: bytes) -> EpochSpan | None:
-        return self._snapshot.epoch(epoch_id)
-
-    def newest_epoch(self) -> EpochSpan:
-        return self._snapshot.newest_epoch()
-
-    def rows(self, first: int, last: int, *, newest_first: bool = False) -> Iterator[Row]:
-        return self._snapshot.rows(first, last, newest_first=newest_first)
-
-    def newest_below(self, seq: int) -> int | None:
-        return self._snapshot.newest_below(seq)
-
-    def row(self, item_id: str) -> Row | None:
-        return self._snapshot.row(item_id)
-
-    def quarantined(self) -> Sequence[Row]:
-        return self._snapshot.quarantined()
-
-    def items(self, *, after: str | None, limit: int) -> Sequence[Row]:
-        return self._snapshot.items(after=after, limit=limit)
-
-    def entries(self, first: bytes, last: bytes) -> Iterator[Entry]:
-        return self._snapshot.entries(first, last)
-
-    def content(self, item_id: str, *, offset: int, bytes_max: int) -> bytes:
-        self.read.append(item_id)
-        return self._snapshot.content(item_id, offset=offset, bytes_max=bytes_max)
 
 
 @pytest.mark.parametrize("count", [1, 2, 500])
@@ -327,7 +261,7 @@ def modelled(snapshot: FeedSnapshot, row: Row, target: Target, cursor: int) -> N
         if with_content
         else None,
     )
-    prev = snapshot.newest_below(row.seq)
+    prev = ViewedFeed(snapshot, WHOLE_FEED).previous(row.seq)
     return Notification(
         v=messages.VERSION,
         lineage=lineage_of(target),

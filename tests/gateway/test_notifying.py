@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from gateway.counters import Counters
-from gateway.feed import Delete, Mutation
-from gateway.feed_sqlite import SqliteSnapshot
+from gateway.device import Device
 from gateway.ledger import Record
 from gateway.notifier import Push
 from gateway.notifying import Notifying
 from gateway.registry import Registry
+from gateway.rows import Delete, Mutation
+from gateway.snapshot_sqlite import SqliteSnapshot
 from gateway.state_file import SqliteStore
+from sync_protocol import wire
+from sync_protocol.messages import Notification
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 from tests.eventually import PATIENCE_S, eventually
@@ -294,36 +297,50 @@ def test_the_newest_item_breaks(gateway: Gateway, path: Path) -> None:
     assert gateway.poisons == [(FEED, "lost")]  # once: the cursor is past it
 
 
-def test_a_device_is_reminded_in_all_its_feeds(gateway: Gateway) -> None:
+def enrol(gateway: Gateway, *feeds: str) -> None:
+    """Let the phone hold these feeds, the first of which is there already."""
     with gateway.store.transaction() as transaction:
-        transaction.add_feed("mail", epoch_id=EPOCH, now=NOW)
-        transaction.add_feed("never", epoch_id=EPOCH, now=NOW)
-        transaction.add_feed("others", epoch_id=EPOCH, now=NOW)
-        for feed in ("mail", "others"):
-            transaction.apply(feed, put("hello"), now=NOW)
-    change(gateway.store, put("ada"), put("bob"))
+        for feed in (*feeds[1:], "others"):
+            transaction.add_feed(feed, epoch_id=EPOCH, now=NOW)
+        transaction.add_device(Device("phone", "", b"one-time", feeds), now=NOW)
+
+
+def lineages(gateway: Gateway) -> list[tuple[str, int]]:
+    """The feeds of what was pushed to the phone, and the lineages."""
+    return [
+        (feed, wire.decode(Notification, push.payload, bytes_max=1_000).lineage)
+        for feed, push in gateway.outbox.pushes
+        if push.device == "phone"
+    ]
+
+
+def test_a_device_is_reminded_in_all_its_feeds_known_or_not(gateway: Gateway) -> None:
+    enrol(gateway, FEED, "mail", "never")
     gateway.know("phone", "mail")
-    gateway.know("phone", "never")
-    gateway.know("tablet", "others")
-    gateway.registry.came_online("tablet", 1.0)
+    change(gateway.store, put("ada"))
     notifying = gateway.notifying()
     notifying.remind("phone")
-    assert gateway.outbox.notifications() == [
-        ("phone", FEED, "bob", 2),
-        ("phone", "mail", "hello", 1),
-    ]
+    assert [feed for feed, _ in lineages(gateway)] == [FEED, "mail", "never"]
+    # Nobody's lineage: it is another one each time.
+    assert len({lineage for _, lineage in lineages(gateway)}) == 3
     gateway.registry.went_offline("phone")
     notifying.remind("phone")
-    assert len(gateway.outbox.notifications()) == 2
+    notifying.remind("stranger")
+    assert len(gateway.outbox.pushes) == 3
 
 
-def test_an_item_that_breaks_reminds_nobody(gateway: Gateway, path: Path) -> None:
-    change(gateway.store, put("ada"))
-    with contextlib.closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE item SET kind = 'No kind'")
-    gateway.notifying().remind("phone")
-    assert gateway.poisons == [(FEED, "ada")]
-    assert gateway.outbox.notifications() == []
+def test_who_is_to_ask_first_is_reminded_with_each_change_until_it_does(gateway: Gateway) -> None:
+    enrol(gateway, FEED)
+    with gateway.started() as notifying:
+        gateway.registry.let_be("phone", b"the new!")
+        for number in (1, 2):  # a reminder may be lost
+            commit(gateway, notifying, put(f"item-{number}"))
+            assert eventually(lambda number=number: len(gateway.outbox.pushes) == number)  # type: ignore[misc]
+        record = Record(b"the new!", 0, 7, Format.CBOR, EPOCH, TokenSet(), 5)
+        gateway.registry.synced("phone", FEED, record)
+        commit(gateway, notifying, put("ada"))
+        gateway.outbox.wait_for("ada")
+    assert [push.item_id for _, push in gateway.outbox.pushes] == ["-", "-", "ada"]
 
 
 def _counted(gateway: Gateway, errors: int) -> bool:
@@ -332,3 +349,37 @@ def _counted(gateway: Gateway, errors: int) -> bool:
 
 def test_closing_without_a_start_is_no_error(gateway: Gateway) -> None:
     gateway.notifying().close()
+
+
+class InterruptedOutbox(WatchedOutbox):
+    """An outbox that has something done at its first push."""
+
+    def __init__(self, at_first: Callable[[], None]) -> None:
+        super().__init__()
+        self._at_first = at_first
+
+    def push(self, feed: str, push: Push) -> bool:
+        if not self.pushes:
+            self._at_first()
+        return super().push(feed, push)
+
+
+def test_v5_what_is_being_pushed_to_a_device_stops_once_it_is_let_be(gateway: Gateway) -> None:
+    started: list[Notifying] = []
+
+    def limited() -> None:
+        gateway.registry.let_be("phone", b"the new!")
+        started[0].let_be("phone")
+
+    gateway.know("tablet")
+    gateway.registry.came_online("tablet", 1.0)
+    gateway.outbox = InterruptedOutbox(limited)
+    notifying = gateway.notifying()
+    started.append(notifying)
+    notifying.start()
+    change(gateway.store, put("ada"), put("bob"), put("cyd"))
+    notifying.committed()
+    gateway.outbox.wait_for("cyd")
+    notifying.close()
+    pushed = [(push.device, push.item_id) for _, push in gateway.outbox.pushes]
+    assert pushed == [("phone", "ada"), *(("tablet", it) for it in ("ada", "bob", "cyd"))]

@@ -174,3 +174,30 @@ def test_what_is_known_of_another_enrolment_goes() -> None:
     registry.keep_only("phone", b"another!")
     assert not registry.is_known("phone")
     assert registry.take_unsaved() == {}
+
+
+def test_of_who_is_let_be_nothing_is_known_until_it_asks() -> None:
+    registry = Registry()
+    online(registry, "phone", mail=OLD)
+    assert registry.is_of("phone", OLD.generation)
+    registry.let_be("phone", b"the new!")
+    registry.let_be("stranger", b"the new!")
+    assert registry.awaited() == ["phone"]
+    assert (registry.targets("mail"), registry.take_unsaved()) == ([], {})
+    assert not registry.is_of("phone", OLD.generation)
+    # What was told or read before comes too late, whatever way it takes.
+    registry.recall("phone", {"mail": OLD})
+    registry.synced("phone", "mail", OLD)
+    assert (registry.targets("mail"), registry.take_unsaved()) == ([], {})
+    assert registry.awaited() == ["phone"]
+    newer = replace(OLD, generation=b"the new!")
+    registry.synced("phone", "mail", newer)
+    assert registry.awaited() == []
+    assert [it.generation for it in registry.targets("mail")] == [b"the new!"]
+
+
+def test_an_id_that_is_enrolled_again_is_of_any_generation() -> None:
+    registry = Registry()
+    registry.let_be("phone", b"the new!")
+    registry.forget("phone")
+    assert registry.is_of("phone", b"third---")

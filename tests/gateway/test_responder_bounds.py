@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.feed import Alter, Delete, FeedStore, Mutation
+from gateway.feed import FeedStore
 from gateway.feed_memory import MemoryFeedStore
 from gateway.responder import AnswerLimits, respond
+from gateway.rows import Alter, Delete, Mutation
 from sync_protocol import inventory, limits, messages, wire
 from sync_protocol.digests import DIGEST_BYTES, digest_of
 from sync_protocol.errors import ProtocolError
@@ -280,7 +281,14 @@ def _requests(draw: st.DrawFn) -> Request:
 @given(request=_requests(), form=st.sampled_from(Format))
 def test_whatever_is_asked_is_answered_and_can_be_read(request: Request, form: Format) -> None:
     with _feed_with_a_past().snapshot(FEED) as snapshot:
-        response = respond(request, snapshot, generation=GENERATION, form=form, bounds=LARGEST)
+        response = respond(
+            request,
+            snapshot,
+            view=request.view,
+            generation=GENERATION,
+            form=form,
+            bounds=LARGEST,
+        )
     encoded = wire.encode(response.answer, form)
     assert wire.decode(Answer, encoded, bytes_max=ANSWER_BYTES_MAX) == response.answer
     assert response.answer.id == request.id

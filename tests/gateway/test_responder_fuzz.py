@@ -3,17 +3,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feed import Alter, Delete
 from gateway.feed_memory import MemoryFeedStore
 from gateway.responder import AnswerLimits, Response, respond
+from gateway.rows import Alter, Delete
 from sync_protocol import inventory, limits, messages, wire
 from sync_protocol.errors import ProtocolError
 from sync_protocol.limits import INTEGER_MAX
 from sync_protocol.messages import Answer, Range, Request, Wanted
 from sync_protocol.token_set import TokenSet
+from sync_protocol.views import NATIVE, View
 from sync_protocol.wire import Format, Message
 from tests.gateway.asking import GENERATION, REQUEST_ID, VIEW_ID, collection
-from tests.gateway.sample_feeds import EPOCH, FEED, change, memory_feed, open_epoch, purge, put
+from tests.gateway.rendered_feeds import AS_HALF, BROKEN, change_halved, half_feed, version_of
+from tests.gateway.sample_feeds import EPOCH, FEED, change, open_epoch, purge, put
 from tests.sync_protocol import strategies
 from tests.sync_protocol.mutations import fuzzed, hostile
 
@@ -23,13 +25,18 @@ PURGED_BEFORE = 500
 
 def feed() -> MemoryFeedStore:
     """Of all that a feed can have: portions, flags, deletes, purged ones, two epochs."""
-    store = memory_feed(put("early", b"A"))
+    store = half_feed(put("early", b"A"))
     change(store, Delete("early"), now=1)
     purge(store, before=PURGED_BEFORE)
-    change(store, *(put(f"item-{number}", b"x" * number * 50) for number in range(40)))
-    change(store, put("large", bytes(200_000)), Delete("item-3"), Delete("item-4"))
+    change_halved(store, *(put(f"item-{number}", b"x" * number * 50) for number in range(40)))
+    change_halved(store, put("large", bytes(200_000)), Delete("item-3"), Delete("item-4"))
     open_epoch(store, OTHER_EPOCH)
-    change(store, Alter("item-5", folder="moved", flags=("$seen",)), put("item-6", b"new"))
+    change_halved(
+        store,
+        *(Alter("item-5", folder="moved", flags=("$seen",)), put("item-6", b"new")),
+        *(put("item-7", BROKEN), put("item-8", b"dated", date=5), Alter("item-2", folder="moved")),
+        *(Alter("item-2", folder=""), Delete("item-5")),
+    )
     return store
 
 
@@ -56,6 +63,15 @@ _ranges = [
     Range(prefix=ENTRIES[0][0].hex(), entries=inventory.pack([STALE[0]] * 5)),
     Range(prefix=ENTRIES[0][0].hex()[:5], fingerprints=bytes(96)),
 ]
+views = st.builds(
+    View,
+    kinds=st.sampled_from([None, ("contact",), ("mail",)]),
+    folders=st.sampled_from([None, ("",), ("moved",), ("", "moved")]),
+    since=st.sampled_from([None, 5, 6]),
+    shown_as=st.sampled_from([(), AS_HALF]),
+    portion_bytes=st.sampled_from([None, 0, 700, INTEGER_MAX]),
+    item_bytes_max=st.sampled_from([None, 0, 300]),
+)
 inventories: st.SearchStrategy[Message] = st.builds(
     Request,
     v=st.just(1),
@@ -67,6 +83,7 @@ inventories: st.SearchStrategy[Message] = st.builds(
     | st.lists(st.sampled_from(inventory.parts("")), min_size=1, max_size=16, unique=True).flatmap(
         lambda prefixes: st.tuples(*map(strategies.ranges, prefixes))
     ),
+    view=views,
 )
 spans = st.tuples(st.integers(-60, 60), st.integers(0, 30)).map(lambda it: (it[0], it[0] + it[1]))
 
@@ -74,6 +91,7 @@ spans = st.tuples(st.integers(-60, 60), st.integers(0, 30)).map(lambda it: (it[0
 @st.composite
 def collections(draw: st.DrawFn) -> Request:
     """One whose lineage is right, with any tokens."""
+    view = draw(views)
     base = draw(st.sampled_from([0, 7, HEAD, INTEGER_MAX]))
     held = draw(st.lists(spans, max_size=5) | st.just([(-INTEGER_MAX, INTEGER_MAX)]) | st.just([]))
     presented = collection(
@@ -81,6 +99,7 @@ def collections(draw: st.DrawFn) -> Request:
         epoch=draw(st.sampled_from([EPOCH, OTHER_EPOCH])),
         asof=draw(st.sampled_from([0, -base, HEAD - base if base < INTEGER_MAX else 0])),
         p0=draw(st.sampled_from([None, 0, 2 - min(base, 9), INTEGER_MAX])),
+        renderer_version=version_of(view),
     ).model_copy(update={"tokens": TokenSet.of_ranges(held).encode()})
     names = st.sampled_from(["large", "item-9", "item-3", "nobody"])
     wanted = draw(st.lists(names, max_size=4, unique=True))
@@ -92,6 +111,7 @@ def collections(draw: st.DrawFn) -> Request:
         view_id=VIEW_ID,
         answer_bytes_max=draw(st.sampled_from([0, 4_096, 2**18, INTEGER_MAX])),
         collection=presented,
+        view=view,
         wanted=tuple(
             Wanted(id=it, digest=digest, offset=draw(st.sampled_from([0, 1, 199_999, 2**40])))
             for it in wanted
@@ -105,8 +125,18 @@ requests: st.SearchStrategy[Message] = inventories | collections() | strategies.
 def answered(request: Request, form: Format) -> Response:
     """Anything that is raised fails the test; the answer can be sent and read."""
     bounds = AnswerLimits()
+    view = request.view
+    if any(it.representation != NATIVE and it not in AS_HALF for it in view.shown_as):
+        view = view.model_copy(update={"shown_as": AS_HALF})  # the gateway refuses others
     with STORE.snapshot(FEED) as snapshot:
-        response = respond(request, snapshot, generation=GENERATION, form=form, bounds=bounds)
+        response = respond(
+            request,
+            snapshot,
+            view=view,
+            generation=GENERATION,
+            form=form,
+            bounds=bounds,
+        )
     encoded = wire.encode(response.answer, form)
     assert len(encoded) <= limits.ANSWER_BYTES_MAX
     assert wire.decode(Answer, encoded, bytes_max=limits.ANSWER_BYTES_MAX) == response.answer

@@ -13,18 +13,10 @@ import pytest
 
 from device_agent.agent import DeviceAgent
 from gateway.device import DeviceError, NoSuchDeviceError
-from gateway.feed import (
-    Alter,
-    Delete,
-    FeedError,
-    Mutation,
-    NoSuchFeedError,
-    NoSuchItemError,
-    PoisonError,
-    StorageError,
-)
+from gateway.feed import FeedError, NoSuchFeedError, NoSuchItemError, PoisonError, StorageError
 from gateway.feed_sqlite import SqliteTransaction
 from gateway.ledger_tinydb import TinyDbLedger
+from gateway.rows import Alter, Delete, Mutation
 from gateway.run import Running, running
 from gateway.service import LEDGER_DIR, STORE_FILE, Account, Service
 from gateway.settings import load
@@ -219,13 +211,13 @@ class TestQuarantine:
         self, service: Service, lost: str
     ) -> None:
         hold_back_in(service, FEED, lost)
-        assert [row.id for row in service.quarantined(FEED)] == [lost]
+        assert [it.row.id for it in service.quarantined(FEED)] == [lost]
         assert service.problems()[1:] == [
             "1 item is held back from devices: 'gateway quarantine list' shows why"
         ]
         with pytest.raises(FeedError, match=r"it stays in quarantine: .* lost its content"):
             service.retry(FEED, lost)
-        assert [row.id for row in service.quarantined(FEED)] == [lost]
+        assert [it.row.id for it in service.quarantined(FEED)] == [lost]
         service.apply(FEED, put(lost))
         assert service.problems()[1:] == []
         assert service.content(FEED, lost)[1] == put().content

@@ -8,11 +8,11 @@ import pytest
 
 from device_agent.agent import DeviceAgent
 from gateway.feed import FeedError
-from gateway.feed_sqlite import SqliteSnapshot
 from gateway.rivals import WARNING
 from gateway.run import running
 from gateway.service import LEDGER_DIR, STORE_FILE
 from gateway.settings import load
+from gateway.snapshot_sqlite import SqliteSnapshot
 from tests.eventually import PATIENCE_S, eventually
 from tests.gateway.damage import break_page
 from tests.gateway.sample_feeds import put

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.device import Device, DeviceError, NoSuchDeviceError
-from gateway.feed import Delete, FeedError, NoSuchFeedError, StorageError, feed_items
+from gateway.device import Allowed, Device, DeviceError, NoSuchDeviceError
+from gateway.feed import FeedError, FeedRepresentation, NoSuchFeedError, StorageError, feed_items
 from gateway.feed_schema import STATE_VERSION
+from gateway.rows import Delete
 from gateway.state_file import SqliteStore
 from tests.gateway.damage import break_page
 from tests.gateway.killed import kill_while_writing, write_items
@@ -162,7 +163,7 @@ def test_a_snapshot_stays_as_it_was_while_a_writer_commits(store: SqliteStore) -
         assert snapshot.head == 2
         assert contents(snapshot) == {"ada": b"one", "bob": b"BEGIN:VCARD"}
         assert [row.seq for row in snapshot.rows(1, 9)] == [1, 2]
-        assert snapshot.newest_below(9) == 2
+        assert [row.seq for row in snapshot.rows(1, 9, newest_first=True)] == [2, 1]
         assert snapshot.item_count == 2
     with store.snapshot(FEED) as snapshot:
         assert contents(snapshot) == {"ada": b"two", "cyd": b"BEGIN:VCARD"}
@@ -184,7 +185,7 @@ def test_each_thread_has_its_own_snapshot(store: SqliteStore) -> None:
             before = snapshot.head
             meet.wait()  # all have one
             meet.wait()  # a change was committed
-            assert snapshot.newest_below(99) == before
+            assert [row.seq for row in snapshot.rows(1, 99)] == [before]
         return before, head(store)
 
     changed(store, put("ada"))
@@ -279,6 +280,55 @@ def test_a_new_generation_changes_nothing_else(store: SqliteStore) -> None:
     ]
     with pytest.raises(NoSuchDeviceError, match="gateway device list"), store.transaction() as it:
         it.set_generation("watch", b"the new!")
+
+
+def test_what_a_device_is_allowed_is_kept_until_it_is_allowed_something_else(
+    store: SqliteStore, path: Path
+) -> None:
+    limited = replace(
+        _device("phone", FEED),
+        allowed=Allowed(kinds=("mail",), folders=("", "größe"), days_max=0, item_bytes_max=0),
+    )
+    _enrol(store, limited, _device("tablet", FEED))
+    with store.transaction() as transaction:
+        transaction.set_generation("phone", b"the new!")
+    limited = replace(limited, generation=b"the new!")
+    with contextlib.closing(SqliteStore(path)) as again:
+        assert again.devices() == [limited, _device("tablet", FEED)]
+        assert again.device("phone") == limited
+    with store.transaction() as transaction:
+        transaction.set_allowed("phone", Allowed(days_max=7), b"newer!!!")
+    expected = replace(limited, generation=b"newer!!!", allowed=Allowed(days_max=7))
+    assert store.devices() == [expected, _device("tablet", FEED)]
+    with pytest.raises(NoSuchDeviceError), store.transaction() as transaction:
+        transaction.set_allowed("watch", Allowed(), b"newer!!!")
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"kinds": []}', '{"more": 1}'])
+def test_a_device_that_is_allowed_nobody_knows_what_is_said_with_its_cure(
+    store: SqliteStore, path: Path, damage: str
+) -> None:
+    _enrol(store, _device("phone", FEED))
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE device SET allowed = ?", (damage,))
+    for look in (store.devices, lambda: store.device("phone")):
+        with pytest.raises(StorageError, match=r"device 'phone' .* is damaged: .*restore"):
+            look()
+
+
+@pytest.mark.parametrize("damage", ["", "[", "5", "[[]]"])
+def test_a_representation_of_nobody_knows_what_is_said_with_its_cure(
+    store: SqliteStore, path: Path, damage: str
+) -> None:
+    with store.transaction() as transaction:
+        transaction.begin_rendering(FEED, FeedRepresentation("half", 1, frozenset({"contact"})))
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE representation SET kinds = ?", (damage,))
+    with (
+        store.snapshot(FEED) as snapshot,
+        pytest.raises(StorageError, match=r"a representation .* is damaged .*: put a backup"),
+    ):
+        snapshot.representations()
 
 
 def test_damage_behind_the_header_is_said_with_its_cure(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.feed import Delete, NoSuchItemError, StorageError
+from gateway.feed import NoSuchItemError, StorageError
 from gateway.feed_sqlite import SqliteTransaction
+from gateway.rows import Delete
 from gateway.state_file import SqliteStore
 from gateway.writer import BATCH_JOBS_MAX, QUEUE_JOBS_MAX, Writer, WriterClosedError
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, contents, head, put

@@ -6,7 +6,7 @@ from random import Random
 
 from device_agent.agent_file import AgentFile
 from device_agent.data_dir import STORE_FILE
-from gateway.feed import Alter, Delete, Mutation, Put
+from gateway.rows import Alter, Delete, Mutation, Put
 from gateway.service import Service
 
 FEED = "contacts"

@@ -14,7 +14,7 @@ from device_agent.store_sqlite import StoreError
 from gateway import api_models as models
 from gateway.api_errors import ApiError, NoAnswerError, NoGatewayError
 from gateway.client import GatewayClient
-from gateway.feed import Alter, Delete, Mutation, Put
+from gateway.rows import Alter, Delete, Mutation, Put
 from tests.eventually import eventually
 from tests.integration.edits import FEED, Held, held_by_device
 

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from device_agent.agent import DeviceAgent, SyncFailedError
+from device_agent import DeviceAgent, SyncFailedError
 from device_agent.schedule import Waits
 from gateway.feed import NoSuchItemError
 from gateway.run import Running, running

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from device_agent.agent_file import AgentFile
-from device_agent.replica import AnswerFate, Replica
+from device_agent.replica import Replica
+from device_agent.results import AnswerFate
 from device_agent.store import HeldItem
 from device_agent.store_sqlite import SqliteReplicaStore
-from gateway.feed import Delete, Mutation, Put, digest_rows, feed_items
+from gateway.feed import digest_rows, feed_items
 from gateway.responder import AnswerLimits, respond
+from gateway.rows import Delete, Mutation, Put
 from gateway.state_file import SqliteStore
 from sync_protocol import inventory, limits, messages, wire
 from sync_protocol.digests import digest_of, replica_digest
@@ -112,7 +114,12 @@ class Pair:
     def _answer(self, request: Request, cost: Cost) -> Answer:
         with self.feed.snapshot(FEED) as snapshot:
             answer = respond(
-                request, snapshot, generation=GENERATION, form=self.form, bounds=AnswerLimits()
+                request,
+                snapshot,
+                view=request.view,
+                generation=GENERATION,
+                form=self.form,
+                bounds=AnswerLimits(),
             ).answer
         down = wire.encode(answer, self.form)
         assert len(down) <= max(self.answer_bytes_max, limits.ANSWER_BYTES_MIN)

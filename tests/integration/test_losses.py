@@ -13,16 +13,16 @@ from random import Random
 
 import pytest
 
-from device_agent.agent import DeviceAgent, SyncFailedError
+from device_agent import DeviceAgent, SyncFailedError
 from device_agent.agent_file import AgentFile
 from device_agent.data_dir import STORE_FILE as AGENT_FILE
-from device_agent.replica import AnswerResult, PushResult
+from device_agent.results import AnswerResult, PushResult
 from device_agent.schedule import Waits
 from device_agent.store import ReplicaState
-from gateway.feed import Alter, Delete, Put
 from gateway.notifier import Push
 from gateway.outbound import Outbound
 from gateway.responder import Response
+from gateway.rows import Alter, Delete, Put
 from gateway.run import Running, running
 from gateway.service import LEDGER_DIR, STORE_FILE
 from gateway.settings import load

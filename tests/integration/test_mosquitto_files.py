@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from device_agent import DeviceAgent, SyncFailedError
-from gateway.feed import Put
+from gateway.rows import Put
 from gateway.run import running
 from gateway.settings import load
 from tests.eventually import eventually

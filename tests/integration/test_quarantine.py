@@ -9,7 +9,8 @@ from device_agent.agent import DeviceAgent
 from device_agent.schedule import Waits
 from gateway.api_models import QuarantinedItem
 from gateway.client import GatewayClient
-from gateway.feed import FeedError, Put
+from gateway.feed import FeedError
+from gateway.rows import Put
 from gateway.run import Running, running
 from gateway.service import STORE_FILE
 from gateway.settings import Settings, load

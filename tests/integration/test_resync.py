@@ -8,7 +8,7 @@ import pytest
 from device_agent.agent import DeviceAgent
 from device_agent.schedule import Waits
 from gateway.client import GatewayClient
-from gateway.feed import Put
+from gateway.rows import Put
 from gateway.run import Running, running
 from gateway.settings import load
 from tests.eventually import eventually

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
-from device_agent.agent import DeviceAgent, SyncFailedError
+from device_agent import DeviceAgent, SyncFailedError
 from device_agent.schedule import Waits
 from gateway.feed import NoSuchItemError
 from gateway.run import Running, running

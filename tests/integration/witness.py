@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from device_agent.replica import AnswerFate, AnswerResult, PushResult
+from device_agent.results import AnswerFate, AnswerResult, PushResult
 from sync_protocol.messages import Answer, Notification, Put, Request
 
 Taken = frozenset[tuple[str, int]]

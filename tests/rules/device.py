@@ -5,6 +5,7 @@ from typing import Final
 from tests.rules.rule import broken
 
 _REPLICA: Final = "device_agent/replica.py"
+_SQLITE: Final = "device_agent/store_sqlite.py"
 _SYNC: Final = "device_agent/feed_sync.py"
 
 BREAKS: Final = (
@@ -146,19 +147,30 @@ BREAKS: Final = (
     broken(
         "D5",
         "a tombstone is not kept",
-        (_REPLICA, "            self._store.remember(item_id, n)\n", ""),
+        (
+            _REPLICA,
+            "        if n is not None:\n            self._store.remember(item_id, n)\n",
+            "",
+        ),
     ),
     broken(
         "D5",
         "a remove leaves the item",
         (
             _REPLICA,
-            (
-                "            self._store.remember(item_id, n)\n"
-                "            self._store.delete_item(item_id)\n"
-            ),
-            "            self._store.remember(item_id, n)\n",
+            "        self._store.delete_item(item_id)\n        return [] if old",
+            "        return [] if old",
         ),
+    ),
+    broken(
+        "D5",
+        "a put that is out of the time window leaves the item",
+        (_REPLICA, "return self._remove(put.id, n, old)", "return []"),
+    ),
+    broken(
+        "D5",
+        "a put that is out of the time window is not remembered",
+        (_REPLICA, "return self._remove(put.id, n, old)", "return self._remove(put.id, None, old)"),
     ),
     broken(
         "D6",
@@ -227,8 +239,8 @@ BREAKS: Final = (
         "what is not whole is not wanted",
         (
             _REPLICA,
-            "return not (unbroken or nothing_yet) or bool(self._wanted(1))",
-            "return not (unbroken or nothing_yet)",
+            "return is_behind(self._state) or bool(self._wanted(1))",
+            "return is_behind(self._state)",
         ),
     ),
     broken(
@@ -238,6 +250,66 @@ BREAKS: Final = (
             "device_agent/showing.py",
             "    if not found.whole:\n        raise AgentError",
             "    if not found.id:\n        raise AgentError",
+        ),
+    ),
+    broken(
+        "D6",
+        "what is larger than the device completes by itself is wanted",
+        (
+            _REPLICA,
+            "size_max=completes_up_to(self._state.view, self._remainder_bytes_max)",
+            "size_max=None",
+        ),
+    ),
+    broken(
+        "D6",
+        "what is just as large as the device completes by itself is not wanted",
+        (_SQLITE, " AND (size <= ? OR ?", " AND (size < ? OR ?"),
+    ),
+    broken(
+        "D6",
+        "what somebody has asked for is not wanted",
+        (
+            _SQLITE,
+            "            (self._number, limit),\n        ).fetchall()\n",
+            "            (self._number, 0),\n        ).fetchall()\n",
+        ),
+    ),
+    broken(
+        "D6",
+        "another content is wanted because somebody asked for the one before",
+        (
+            _REPLICA,
+            "is_fetched=old.is_fetched if old is not None and same else False",
+            "is_fetched=old.is_fetched if old is not None else False",
+        ),
+    ),
+    broken(
+        "D6",
+        "that somebody has asked for a content is forgotten with any change of its item",
+        (
+            _REPLICA,
+            "is_fetched=old.is_fetched if old is not None and same else False",
+            "is_fetched=False",
+        ),
+    ),
+    broken(
+        "D6",
+        "what is large and of which nothing is held is not wanted",
+        (_REPLICA, "portions=self._state.view.portion_bytes != 0,", "portions=False,"),
+    ),
+    broken(
+        "D6",
+        "what is large is wanted though the view has no portions",
+        (_REPLICA, "portions=self._state.view.portion_bytes != 0,", "portions=True,"),
+    ),
+    broken(
+        "D6",
+        "what would have come whole is not wanted",
+        (
+            _REPLICA,
+            "size_max=completes_up_to(self._state.view, self._remainder_bytes_max)",
+            "size_max=self._remainder_bytes_max",
         ),
     ),
 )

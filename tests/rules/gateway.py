@@ -1,11 +1,10 @@
-"""Breaks of G1 to G7: the gateway answers."""
+"""Breaks of G1 to G5: the gateway answers a collection."""
 
 from typing import Final
 
 from tests.rules.rule import broken
 
 _RESPONDER: Final = "gateway/responder.py"
-_INVENTORY: Final = "gateway/inventory.py"
 
 _NEW_SET_END: Final = "c for n, c in self._fetched if c != n or pending is None or n > pending"
 
@@ -80,8 +79,8 @@ BREAKS: Final = (
         ),
         (
             _RESPONDER,
-            "if tokens.compress(row.seq, self._base) not in self._held:",
-            "if row.seq > 0:",
+            "if tokens.compress(change.seq, self._base) not in self._held:",
+            "if change.seq > 0:",
         ),
     ),
     broken(
@@ -89,8 +88,8 @@ BREAKS: Final = (
         "changes that are held are sent if they lie near a hole",
         (
             _RESPONDER,
-            "if tokens.compress(row.seq, self._base) not in self._held:",
-            "if row.seq > 0:",
+            "if tokens.compress(change.seq, self._base) not in self._held:",
+            "if change.seq > 0:",
         ),
     ),
     broken(
@@ -135,22 +134,26 @@ BREAKS: Final = (
         "content is sent though c is presented",
         (
             _RESPONDER,
-            "not (row.deleted or c in self._held or fetched)",
-            "not (row.deleted or fetched)",
+            "return c in self._held or self._wanted",
+            "return self._wanted",
         ),
     ),
     broken(
         "G3",
         "content is not sent though c is not presented",
-        (_RESPONDER, "not (row.deleted or c in self._held or fetched)", "row.seq < 0"),
+        (
+            _RESPONDER,
+            "if rendering is not None and not self._is_presented(row.id, rendering):",
+            "if rendering is not None and row.seq < 0:",
+        ),
     ),
     broken(
         "G3",
         "content that is wanted comes with its change, too",
         (
             _RESPONDER,
-            "not (row.deleted or c in self._held or fetched)",
-            "not (row.deleted or c in self._held)",
+            "return c in self._held or self._wanted.get(item_id) == rendering.wire_digest",
+            "return c in self._held",
         ),
     ),
     broken(
@@ -205,12 +208,30 @@ BREAKS: Final = (
         (_RESPONDER, _NEW_SET_END, "c for n, c in self._fetched"),
     ),
     broken(
+        "G3",
+        "whether a content is presented is told by what was put, not by what the view shows",
+        (
+            _RESPONDER,
+            "self._is_presented(row.id, rendering)",
+            "self._is_presented(row.id, row.native)",
+        ),
+    ),
+    broken(
+        "G3",
+        "the new set has the c of what was put, not of what the view shows",
+        (
+            _RESPONDER,
+            "            c = tokens.compress(rendering.c, self._base)\n            cost",
+            "            c = tokens.compress(row.c, self._base)\n            cost",
+        ),
+    ),
+    broken(
         "G4",
         "bytes of another content are sent",
         (
             _RESPONDER,
-            "if row is None or row.deleted or row.wire_digest != wanted.digest:",
-            "if row is None or row.deleted:",
+            "if found.rendering.wire_digest != wanted.digest:",
+            "if found.seq < 0:",
         ),
     ),
     broken(
@@ -218,8 +239,8 @@ BREAKS: Final = (
         "bytes are sent from the first one on",
         (
             _RESPONDER,
-            "content = view.content(self._snapshot, row, offset=wanted.offset, bytes_max=room)",
-            "content = view.content(self._snapshot, row, offset=0, bytes_max=room)",
+            "content = self._feed.content(found, offset=wanted.offset, bytes_max=room)",
+            "content = self._feed.content(found, offset=0, bytes_max=room)",
         ),
     ),
     broken(
@@ -228,13 +249,13 @@ BREAKS: Final = (
         (
             _RESPONDER,
             "offset=wanted.offset, bytes_max=room)",
-            "offset=wanted.offset, bytes_max=row.size)",
+            "offset=wanted.offset, bytes_max=found.rendering.size)",
         ),
     ),
     broken(
         "G4",
         "a wanted content of a quarantined item is passed over without a word",
-        (_RESPONDER, "                    self._withheld.append(row.id)\n", ""),
+        (_RESPONDER, "                    self._withheld.append(wanted.id)\n", ""),
     ),
     broken(
         "G4",
@@ -245,6 +266,42 @@ BREAKS: Final = (
         "G4",
         "what is withheld is named though there is no room for it",
         (_RESPONDER, "if cost <= self._bytes_left:", "if cost:"),
+    ),
+    broken(
+        "G4",
+        "whether a content is current is told by what was put, not by what the view shows",
+        (
+            _RESPONDER,
+            "if found.rendering.wire_digest != wanted.digest:",
+            "if found.row.wire_digest != wanted.digest:",
+        ),
+    ),
+    broken(
+        "G4",
+        "a wanted content of an item that is not in view is given out",
+        (
+            _RESPONDER,
+            "found = self._feed.find(wanted.id)",
+            (
+                "seen = View(shown_as=self._feed.view.shown_as)\n"
+                "            found = ViewedFeed(self._snapshot, seen).find(wanted.id)"
+            ),
+        ),
+    ),
+    broken(
+        "G4",
+        "of what is wanted from byte 0 on more comes than would come with its change",
+        (_RESPONDER, "if wanted.offset or not portion:", "if wanted.offset >= 0:"),
+    ),
+    broken(
+        "G4",
+        "nothing comes of what is wanted in a view without portions",
+        (_RESPONDER, "if wanted.offset or not portion:", "if wanted.offset:"),
+    ),
+    broken(
+        "G4",
+        "what is wanted from byte 0 on goes beyond the byte limit",
+        (_RESPONDER, "bytes_max=min(room, portion))", "bytes_max=portion)"),
     ),
     broken(
         "G5",
@@ -273,118 +330,6 @@ BREAKS: Final = (
             _RESPONDER,
             "head=tokens.compress(self._snapshot.head, self._base)",
             "head=max((it.change.n for it in self._added), default=0)",
-        ),
-    ),
-    broken(
-        "G6",
-        "an item that is not listed is passed over",
-        (
-            _INVENTORY,
-            "        self._lack(ours, found)",
-            "        self._lack(ours if theirs else (), found)",
-        ),
-    ),
-    broken(
-        "G6",
-        "missing does not tell c",
-        (_INVENTORY, "for seq in {entry.seq, entry.c}]", "for seq in {entry.seq}]"),
-    ),
-    broken(
-        "G6",
-        "an item that differs in flags alone is missing",
-        (
-            _INVENTORY,
-            "if len(ours) == len(theirs) == 1 and inventory.is_same_content(",
-            "if len(ours) == -1 and inventory.is_same_content(",
-        ),
-    ),
-    broken(
-        "G6",
-        "an item that differs in flags alone is passed over",
-        (_INVENTORY, "            found.puts.append(view.put_of(row, None))\n", ""),
-    ),
-    broken(
-        "G6",
-        "an item that the feed has no more is passed over",
-        (_INVENTORY, "        found.drops += listed\n", ""),
-    ),
-    broken(
-        "G6",
-        "a range for which there is no room is not split",
-        (
-            _INVENTORY,
-            "if len(prefix) < inventory.PREFIX_DIGITS_MAX:",
-            "if len(prefix) < 0:",
-        ),
-    ),
-    broken(
-        "G6",
-        "ranges are answered beyond the byte limit",
-        (
-            _INVENTORY,
-            "return not self._fits(_joined(found[:count]))",
-            "return count < 0",
-        ),
-    ),
-    broken(
-        "G6",
-        "a fingerprint that does not fit counts as equal",
-        (_INVENTORY, "split=[] if fits else [presented.prefix]", "split=[]"),
-    ),
-    broken(
-        "G6",
-        "a fingerprint that fits is split",
-        (_INVENTORY, "split=[] if fits else [presented.prefix]", "split=[presented.prefix]"),
-    ),
-    broken(
-        "G6",
-        "parts that fit are split",
-        (_INVENTORY, "if inventory.fingerprint(held) != fingerprint", "if held"),
-    ),
-    broken(
-        "G6",
-        "of items of one id hash, what is listed beyond them is not dropped",
-        (_INVENTORY, "if len(theirs) > len(ours):", "if not ours:"),
-    ),
-    broken(
-        "G6",
-        "items of one id hash are equal if one of them is",
-        (
-            _INVENTORY,
-            "if sorted(entry.etag for entry in ours) == sorted(theirs):",
-            "if {entry.etag for entry in ours} & set(theirs):",
-        ),
-    ),
-    broken(
-        "G6",
-        "the base of a new replica is 0",
-        (
-            _RESPONDER,
-            "base = snapshot.head if request.base is None else request.base",
-            "base = 0 if request.base is None else request.base",
-        ),
-    ),
-    broken(
-        "G6",
-        "an inventory does not tell P",
-        (_INVENTORY, "p0=view.purge_mark(self._snapshot, self._base)", "p0=None"),
-    ),
-    broken(
-        "G7",
-        "what was presented once is held for ever",
-        (
-            _RESPONDER,
-            "        held = TokenSet.decode(collection.tokens)\n",
-            (
-                "        held = TokenSet.decode(collection.tokens)\n"
-                "        held |= _HELD.get(collection.lineage, TokenSet())\n"
-                "        _HELD[collection.lineage] = held\n"
-            ),
-        ),
-        (
-            _RESPONDER,
-            "_REMAINDER_BYTES_MIN: Final = 1024\n",
-            "_REMAINDER_BYTES_MIN: Final = 1024\n_HELD: dict[int, TokenSet] = {}\n",
         ),
     ),
 )

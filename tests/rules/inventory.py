@@ -21,8 +21,8 @@ BREAKS: Final = (
         "the etag does not tell flags",
         (
             _INVENTORY,
-            '"" if date is None else str(date), *flags]',
-            '"" if date is None else str(date)]',
+            "fields = [kind, folder, media_type, *moments, *flags]",
+            "fields = [kind, folder, media_type, *moments]",
         ),
     ),
     broken(
@@ -43,6 +43,11 @@ BREAKS: Final = (
             "return one[:_DIGEST_PART_BYTES] == other[:_DIGEST_PART_BYTES]",
             "return one == other",
         ),
+    ),
+    broken(
+        "I2",
+        "the etag does not tell until",
+        (_INVENTORY, "for moment in (date, until)]", "for moment in (date,)]"),
     ),
     broken(
         "I3",

@@ -6,6 +6,7 @@ from tests.rules.rule import broken
 
 _LIMITS: Final = "sync_protocol/limits.py"
 _MESSAGES: Final = "sync_protocol/messages.py"
+_VIEWS: Final = "sync_protocol/views.py"
 _RESPONDER: Final = "gateway/responder.py"
 _AGENT: Final = "device_agent/agent.py"
 _SETTINGS: Final = "gateway/settings.py"
@@ -124,5 +125,20 @@ BREAKS: Final = (
         "L",
         "a device reads answers of any size",
         (_AGENT, "bytes_max=limits.ANSWER_BYTES_MAX", "bytes_max=2**40"),
+    ),
+    broken(
+        "L",
+        "a view names 32 kinds",
+        (_LIMITS, "VIEW_KINDS_MAX: Final = 16", "VIEW_KINDS_MAX: Final = 32"),
+    ),
+    broken(
+        "L",
+        "a view names 128 folders",
+        (_LIMITS, "VIEW_FOLDERS_MAX: Final = 64", "VIEW_FOLDERS_MAX: Final = 128"),
+    ),
+    broken(
+        "L",
+        "a view names representations of any number of kinds",
+        (_VIEWS, "MaxLen(limits.VIEW_KINDS_MAX), Key(4)", "Key(4)"),
     ),
 )

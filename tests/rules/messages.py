@@ -1,10 +1,13 @@
-"""Breaks of M1 to M11: what each message must say."""
+"""Breaks of M1 to M12: what each message must say."""
 
 from typing import Final
 
 from tests.rules.rule import broken
 
 _MESSAGES: Final = "sync_protocol/messages.py"
+_VIEWS: Final = "sync_protocol/views.py"
+
+_SINCE: Final = "    since: Annotated[Integer | None, Key(11)] = None\n"
 
 BREAKS: Final = (
     broken(
@@ -17,6 +20,15 @@ BREAKS: Final = (
         ),
     ),
     broken("M1", "size has another key", (_MESSAGES, "Natural, Key(7)", "Natural, Key(17)")),
+    broken(
+        "M1",
+        "until has another key",
+        (
+            _MESSAGES,
+            "until: Annotated[Integer | None, Key(10)]",
+            "until: Annotated[Integer | None, Key(11)]",
+        ),
+    ),
     broken(
         "M2",
         "a change may be both a put and a remove, or neither",
@@ -86,6 +98,7 @@ BREAKS: Final = (
             "if False:",
         ),
     ),
+    broken("M6", "the view has another key", (_MESSAGES, "View, Key(9)", "View, Key(8)")),
     broken(
         "M7",
         "content has another key",
@@ -96,6 +109,15 @@ BREAKS: Final = (
         ),
     ),
     broken("M8", "more has another key", (_MESSAGES, "bool, Key(9)", "bool, Key(10)")),
+    broken(
+        "M8",
+        "since has another key",
+        (
+            _MESSAGES,
+            _SINCE + "\n\nclass Compared",
+            _SINCE.replace("11", "12") + "\n\nclass Compared",
+        ),
+    ),
     broken(
         "M9",
         "an answer may be several things, or nothing",
@@ -152,5 +174,70 @@ BREAKS: Final = (
         "M11",
         "an id hash in drops may be cut off",
         (_MESSAGES, "if len(self.drops) % ID_HASH_BYTES:", "if False:"),
+    ),
+    broken(
+        "M11",
+        "since has another key",
+        (
+            _MESSAGES,
+            _SINCE + "\n    @model_validator",
+            _SINCE.replace("11", "12") + "\n    @model_validator",
+        ),
+    ),
+    broken(
+        "M12",
+        "since has another key",
+        (
+            _VIEWS,
+            "since: Annotated[Integer | None, Key(3)]",
+            "since: Annotated[Integer | None, Key(7)]",
+        ),
+    ),
+    broken(
+        "M12",
+        "portion_bytes and item_bytes_max have each other's key",
+        (
+            _VIEWS,
+            "portion_bytes: Annotated[Natural | None, Key(5)]",
+            "portion_bytes: Annotated[Natural | None, Key(6)]",
+        ),
+        (
+            _VIEWS,
+            "item_bytes_max: Annotated[Natural | None, Key(6)]",
+            "item_bytes_max: Annotated[Natural | None, Key(5)]",
+        ),
+    ),
+    broken(
+        "M12",
+        "kind and representation have each other's key",
+        (_VIEWS, "kind: Annotated[Kind, Key(1)]", "kind: Annotated[Kind, Key(2)]"),
+        (
+            _VIEWS,
+            "representation: Annotated[Representation, Key(2)]",
+            "representation: Annotated[Representation, Key(1)]",
+        ),
+    ),
+    broken(
+        "M12",
+        "shown_as may name a kind twice, and kinds in any order",
+        (_VIEWS, "if kinds != sorted(set(kinds)):", "if False:"),
+    ),
+    broken(
+        "M12",
+        "views that name the same in another order are not equal",
+        (
+            _VIEWS,
+            "return None if values is None else tuple(sorted(set(values)))",
+            "return values",
+        ),
+    ),
+    broken(
+        "M12",
+        "a view that names no kind is one of all kinds",
+        (
+            _VIEWS,
+            "return None if values is None else tuple(sorted(set(values)))",
+            "return tuple(sorted(set(values))) if values else None",
+        ),
     ),
 )

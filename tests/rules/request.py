@@ -80,6 +80,32 @@ BREAKS: Final = (
         ),
     ),
     broken(
+        "Q1",
+        "a change of view leaves a request open",
+        (
+            _REPLICA,
+            "        self._outstanding = None\n        view_id, base =",
+            "        view_id, base =",
+        ),
+    ),
+    broken(
+        "Q1",
+        "a change of view waits for the answer to the request that it closed",
+        (
+            _SYNC,
+            (
+                "            self._schedule = Schedule().soon("
+                "now, self._chance(), self._waits, forced=True)\n"
+                "        return happened\n"
+            ),
+            (
+                "            self._schedule = self._schedule.soon("
+                "now, self._chance(), self._waits, forced=True)\n"
+                "        return happened\n"
+            ),
+        ),
+    ),
+    broken(
         "Q2",
         "an inventory does not say base though there is one",
         (
@@ -134,8 +160,17 @@ BREAKS: Final = (
         "the oldest content is wanted first",
         (
             _STORE,
-            "(item.n is None, -(item.n or 0), item.id)",
-            "(item.n is None, item.n or 0, item.id)",
+            "item.n is None, -(item.n or 0), item.id)",
+            "item.n is None, item.n or 0, item.id)",
+        ),
+    ),
+    broken(
+        "Q2",
+        "a request does not say its view",
+        (
+            _REPLICA,
+            "inventory=self._ranges_asked,\n            view=state.view,\n",
+            "inventory=self._ranges_asked,\n",
         ),
     ),
     broken(

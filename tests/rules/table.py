@@ -8,15 +8,19 @@ from typing import Final
 from tests.rules import (
     answer,
     coding,
+    comparison,
     device,
     feed,
     gateway,
     inventory,
     limits,
     messages,
+    portions,
     push,
+    quarantine,
     request,
     topics,
+    views,
     wire,
 )
 from tests.rules.rule import Break
@@ -28,7 +32,8 @@ def _named(breaks: Iterable[Break]) -> dict[str, Break]:
 
 
 _SECTIONS: Final = (
-    topics, wire, messages, inventory, coding, feed, push, device, request, gateway, answer, limits,
+    topics, wire, messages, inventory, coding, feed, quarantine, views, portions, push, device,
+    request, gateway, comparison, answer, limits,
 )  # fmt: skip
 BREAKS: Final = _named(each for section in _SECTIONS for each in section.BREAKS)
 

@@ -149,8 +149,8 @@ BREAKS: Final = (
         "a device does not sync when it has connected",
         (
             _AGENT,
-            '_LOG.info("connected to %s", self._broker)\n                self._ask_all(now)\n',
-            '_LOG.info("connected to %s", self._broker)\n',
+            "case events.Connected():\n                self._ask_all(now)\n",
+            "case events.Connected():\n                pass\n",
         ),
     ),
     broken(

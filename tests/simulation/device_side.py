@@ -7,12 +7,14 @@ from random import Random
 from typing import Final
 
 from device_agent.feed_sync import FeedSync, SyncDone
-from device_agent.replica import Replica
+from device_agent.replica import SINCE_BACK_S_MAX, Replica
 from device_agent.schedule import Waits
 from device_agent.store import HeldItem, ReplicaState
 from device_agent.store_memory import MemoryReplicaStore
 from sync_protocol.messages import Request
+from sync_protocol.views import View
 from sync_protocol.wire import Format
+from tests.simulation.chronicle import Broken
 from tests.simulation.promises import Witness
 
 WAITS: Final = Waits()
@@ -109,12 +111,15 @@ class SimReplica:
         timer: when it wants to be called next.
     """
 
-    def __init__(self, device: SimDevice, feed: str) -> None:
+    def __init__(self, device: SimDevice, feed: str, view: View) -> None:
         self.device = device
         self.feed = feed
         self.witness = Witness(f"{device.name}/{feed}", feed)
         self.store = CrashingStore()
         self.timer = NEVER
+        self.view = view
+        self.since = view.since
+        self.remainder_bytes_max: int | None = None
         self.open()
 
     def open(self) -> None:
@@ -122,7 +127,12 @@ class SimReplica:
         random = self.device.random
         self.sync = FeedSync(
             self.feed,
-            Replica(self.store, make_view_id=lambda: random.getrandbits(32)),
+            Replica(
+                self.store,
+                make_view_id=lambda: random.getrandbits(32),
+                view=self.view,
+                remainder_bytes_max=self.remainder_bytes_max,
+            ),
             waits=WAITS,
             chance=random.random,
             request_id=lambda: random.randbytes(8),
@@ -137,9 +147,43 @@ class SimReplica:
 
     def on_timer(self, now: float) -> Request | SyncDone | None:
         """The timer has come."""
+        if self.since != self.sync.replica.state.view.since:
+            self.move_window(now, self.since)
         result = self.sync.on_timer(now)
         self.set_timer()
         return result
+
+    def want(self, view: View, remainder_bytes_max: int | None) -> None:
+        """The device is configured to want something else, from its next start on."""
+        self.view = view
+        self.since = view.since
+        self.remainder_bytes_max = remainder_bytes_max
+
+    def move_window(self, now: float, since: int | None) -> None:
+        """Another day, or a clock that was set."""
+        happened = self.sync.move_window(now, since)
+        self.view = self.sync.replica.state.view
+        self.since = since
+        self.set_timer()
+        self.witness.happened(self.store, happened, since)
+
+    def check_view(self) -> None:
+        """It is what was configured, but for a clock that was set back a little."""
+        view = self.sync.replica.state.view
+        if view.model_copy(update={"since": self.view.since}) != self.view:
+            raise Broken(f"{self.witness.name} asks for {view}, not for {self.view}")
+        begins = view.since
+        if begins is not None and (self.since is None or begins > self.since + SINCE_BACK_S_MAX):
+            raise Broken(f"{self.witness.name}: its window begins at {begins}, not {self.since}")
+
+    def fetch(self, now: float, item_id: str) -> None:
+        """Somebody wants all of an item."""
+        self.sync.fetch(now, item_id)
+        self.set_timer()
+
+    def incomplete(self) -> list[str]:
+        """The items of which a part is held."""
+        return [item.id for item in self.store.items() if not item.whole]
 
     def lose_collection(self) -> None:
         """What the gateway said of this replica is gone; items and contents are not."""
@@ -147,7 +191,9 @@ class SimReplica:
         with self.store.transaction():
             self.store.forget_tokens()
             self.store.forget_removed(None)
-            self.store.set_state(ReplicaState(view_id=state.view_id, base=state.base))
+            self.store.set_state(
+                ReplicaState(view_id=state.view_id, base=state.base, view=state.view)
+            )
 
     def lose_data(self) -> None:
         """Everything is gone."""

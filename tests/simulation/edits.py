@@ -3,14 +3,15 @@
 from random import Random
 from typing import Final
 
-from gateway.feed import Alter, Delete, Mutation, Put
+from gateway.rows import Alter, Delete, Mutation, Put
 from tests.simulation.chronicle import Chronicle, Version
+from tests.simulation.rendering import SERIAL_BYTES
+from tests.simulation.views import DAY_S, DAYS, FOLDERS, kinds
 
 ITEMS_MAX: Final = 24
 # So many that an inventory of them takes several requests; these are all small.
 SMALL_ITEMS_MAX: Final = 120
 CONTENT_BYTES_MAX: Final = 9_000
-_FOLDERS: Final = ("", "Inbox", "Archive")
 _FLAGS: Final = ((), ("$seen",), ("$flagged",), ("$flagged", "$seen"))
 # None, less than a portion, pushed whole, pushed in part, in several answers.
 _SIZES: Final = {
@@ -45,7 +46,8 @@ class Edits:
             again = chance < 0.3 and bool(earlier)
             return self._put(chronicle, item_id, earlier[-1] if again else self._content())
         if chance < 0.4:
-            return self._put(chronicle, item_id, self._content())
+            behind = b"" if chance < 0.3 else version.content[SERIAL_BYTES:]
+            return self._put(chronicle, item_id, self._content(behind))
         if chance < 0.5:
             earlier = chronicle.earlier(item_id)
             return self._put(chronicle, item_id, earlier[self._pick(len(earlier))])
@@ -59,24 +61,31 @@ class Edits:
         return Put(
             item_id,
             content,
-            # So that an item tells which feed it is of.
-            kind=chronicle.feed,
+            kind=kinds(chronicle.feed)[self._random.random() < 0.2],
             media_type="text/vcard",
-            folder=_FOLDERS[self._pick(3)] if self._random.random() < 0.3 else None,
+            folder=FOLDERS[self._pick(3)] if self._random.random() < 0.3 else None,
             flags=_FLAGS[self._pick(4)] if self._random.random() < 0.3 else None,
-            date=self._pick(5) or None,
+            date=self._day(),
+            until=self._day() if self._random.random() < 0.2 else None,
         )
+
+    def _day(self) -> int | None:
+        day = self._pick(DAYS.stop)
+        return day * DAY_S if day else None
 
     def _altered(self, item_id: str, version: Version) -> Alter:
         assert version.facts is not None
-        _, folder, flags, *_ = version.facts
-        if self._random.random() < 0.4:
-            return Alter(item_id, folder=_FOLDERS[_FOLDERS.index(folder) - 1])
+        folder, flags = version.facts.folder, version.facts.flags
+        if self._random.random() < 0.5:
+            return Alter(item_id, folder=FOLDERS[FOLDERS.index(folder) - 1])
         return Alter(item_id, flags=_FLAGS[_FLAGS.index(flags) - 1])
 
-    def _content(self) -> bytes:
-        """New bytes, which never repeat within."""
+    def _content(self, behind: bytes = b"") -> bytes:
+        """New bytes, which never repeat within; those `behind` the serial number may be given."""
         self._drawn += 1
+        if behind:
+            return self._drawn.to_bytes(SERIAL_BYTES, "little") + behind
         size = self._sizes[self._pick(len(self._sizes))]
         start = self._pick(CONTENT_BYTES_MAX)
-        return (self._drawn.to_bytes(3, "little") + _BYTES[start : start + size])[:size]
+        serial = self._drawn.to_bytes(SERIAL_BYTES, "little")
+        return (serial + _BYTES[start : start + size])[:size]

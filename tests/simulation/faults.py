@@ -6,10 +6,11 @@ from random import Random
 from typing import Final
 
 from device_agent.store import Inventory
-from gateway.feed import Delete
+from gateway.rows import Delete
 from tests.simulation.device_side import SimDevice, SimReplica, dying
 from tests.simulation.gateway_side import SimGateway
 from tests.simulation.link import Ask, Flying, Link, Push, Reply
+from tests.simulation.views import DAY_S, draw_remainder_bytes_max, draw_since, draw_view
 
 _DIFFERENT: Final = 4
 _RETENTIONS_S: Final = (0, 5, 60, 1_000)
@@ -46,7 +47,7 @@ class Faults:
             "cut": self._cut,
             "device offline": self._offline,
             "device online": self._online,
-            "agent restart": self._agent_restart,
+            "agent restart": self.restart_agent,
             "agent crash": self._agent_crash,
             "gateway restart": self._gateway_restart,
             "gateway crash before notify": self._gateway_crash_before_notify,
@@ -64,6 +65,11 @@ class Faults:
             "feed set back": self._set_back,
             "inventory disturbed": self._inventory_disturbed,
             "transaction undone": self._undone,
+            "view changed": self._view_changed,
+            "window moved": self._window_moved,
+            "content fetched": self._fetched,
+            "device limited": self._limited,
+            "renderer changed": self._renderer_changed,
         }
 
     def happen(self, kind: str, device: SimDevice) -> bool:
@@ -95,7 +101,8 @@ class Faults:
         device.connect(self._clock())
         return True
 
-    def _agent_restart(self, device: SimDevice) -> bool:
+    def restart_agent(self, device: SimDevice) -> bool:
+        """The agent ends, and begins anew with what it has stored."""
         device.restart()
         self._link.cut(device, share=1.0)
         for replica in device.replicas:
@@ -115,7 +122,7 @@ class Faults:
         with dying(device.replicas, steps=self._random.randrange(6)):
             self._deliver(message)
             self._counts["agent crash after the last step"] += 1
-        return self._agent_restart(device)
+        return self.restart_agent(device)
 
     def _gateway_restart(self, _: SimDevice) -> bool:
         self._gateway.write_ledger()
@@ -142,12 +149,12 @@ class Faults:
 
     def _collection_lost(self, device: SimDevice) -> bool:
         self._random.choice(device.replicas).lose_collection()
-        return self._agent_restart(device)
+        return self.restart_agent(device)
 
     def _data_lost(self, device: SimDevice) -> bool:
         for replica in device.replicas:
             replica.lose_data()
-        return self._agent_restart(device)
+        return self.restart_agent(device)
 
     def _resynced(self, device: SimDevice) -> bool:
         self._gateway.resync(device)
@@ -236,4 +243,34 @@ class Faults:
 
     def _undone(self, _: SimDevice) -> bool:
         self._gateway.undone_edits(self._random.choice(self._feeds))
+        return True
+
+    def _view_changed(self, device: SimDevice) -> bool:
+        replica = self._random.choice(device.replicas)
+        view = draw_view(self._random, replica.feed)
+        replica.want(view, draw_remainder_bytes_max(self._random))
+        return self.restart_agent(device)
+
+    def _window_moved(self, device: SimDevice) -> bool:
+        """Mostly by a day, and at times to anywhere, as when a clock is set."""
+        replica = self._random.choice(device.replicas)
+        since = replica.sync.replica.state.view.since
+        if since is None or self._random.random() < 0.2:
+            since = draw_since(self._random)
+        replica.move_window(self._clock(), since + self._random.choice((DAY_S, DAY_S, -DAY_S)))
+        return True
+
+    def _fetched(self, device: SimDevice) -> bool:
+        replica = self._random.choice(device.replicas)
+        incomplete = replica.incomplete()
+        if incomplete:
+            replica.fetch(self._clock(), self._random.choice(incomplete))
+        return bool(incomplete)
+
+    def _limited(self, device: SimDevice) -> bool:
+        self._gateway.limit(device)
+        return True
+
+    def _renderer_changed(self, _: SimDevice) -> bool:
+        self._gateway.upgrade()
         return True

@@ -4,24 +4,29 @@ import contextlib
 import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
 from device_agent.store import Inventory
-from gateway.feed import Mutation
-from gateway.feed import Put as PutMutation
+from gateway.device import Allowed
+from gateway.feed import FeedRepresentation
 from gateway.feed_memory import MemoryFeedStore
 from gateway.ledger import MemoryLedger, Record
 from gateway.notifier import Notice, Target, notices, pushes, reminder
 from gateway.registry import Registry
 from gateway.responder import AnswerLimits, Response, respond
+from gateway.rows import Made, Mutation
+from gateway.rows import Put as PutMutation
 from sync_protocol import inventory, limits, messages, tokens, wire
 from sync_protocol.messages import Answer, Compared, Notification, Request
-from tests.simulation.chronicle import Broken, Chronicle, Past, Version
+from sync_protocol.views import View
+from tests.simulation.chronicle import Broken, Chronicle, Past, Shown, Version
 from tests.simulation.device_side import SimDevice, SimReplica
 from tests.simulation.edits import CONTENT_BYTES_MAX, ITEMS_MAX, Edits
 from tests.simulation.link import Ask, Hail, Link, Push, Reply
+from tests.simulation.rendering import HALF, render, rendered_bytes
+from tests.simulation.views import draw_allowed, kinds
 
 BOUNDS: Final = AnswerLimits(portion_bytes=8, inline_bytes_max=2_000)
 PUSHED_CONTENT_BYTES_MAX: Final = 100
@@ -47,6 +52,7 @@ class Backup:
     feeds: CopiedFeeds
     pasts: Mapping[str, Past]
     generations: Mapping[str, bytes]
+    allowed: Mapping[str, Allowed]
 
 
 class SimGateway:
@@ -86,6 +92,8 @@ class SimGateway:
         for feed in feeds:
             self.feeds.add_feed(feed, epoch_id=random.randbytes(8), now=self.now)
         self.generations = {name: random.randbytes(8) for name in self.devices}
+        self.allowed = dict.fromkeys(self.devices, Allowed())
+        self.renderer_version = 1
         self.ledger = MemoryLedger()
         self.registry = Registry()
         self.cursors: dict[str, int] = {}
@@ -101,18 +109,50 @@ class SimGateway:
 
     def apply(self, feed: str, mutation: Mutation) -> bool:
         """One change; False if it changed nothing."""
-        row = self.feeds.apply(feed, mutation, now=self.now)
+        row = self.feeds.apply(feed, self._prepared(mutation), now=self.now)
         if row is None:
             return False
         content = mutation.content if isinstance(mutation, PutMutation) else None
-        self.chronicles[feed].write(row, content)
+        self.chronicles[feed].write(row, content, self._rendered_bytes)
         return True
+
+    def _prepared(self, mutation: Mutation) -> Mutation:
+        if not isinstance(mutation, PutMutation):
+            return mutation
+        return replace(mutation, renderings=self._rendered(mutation.content))
+
+    def _rendered(self, content: bytes) -> Mapping[str, Made]:
+        return {HALF: render(content, version=self.renderer_version)}
+
+    def _rendered_bytes(self, version: Version) -> bytes | None:
+        is_rendered = version.facts is not None and not version.facts.kind.endswith("-x")
+        return (
+            rendered_bytes(version.content, version=self.renderer_version) if is_rendered else None
+        )
+
+    def _render_anew(self) -> None:
+        """Have all feeds rendered by the renderer there is, if they are not."""
+        for feed, chronicle in self.chronicles.items():
+            wanted = FeedRepresentation(HALF, self.renderer_version, frozenset(kinds(feed)[:1]))
+            with self.feeds.snapshot(feed) as snapshot:
+                begun = snapshot.representations().get(HALF)
+            if begun == replace(wanted, is_complete=True):
+                continue
+            self.feeds.begin_rendering(feed, wanted)
+            with self.feeds.snapshot(feed) as snapshot:
+                rows = snapshot.unrendered(HALF, limit=10 * ITEMS_MAX)
+            for row in rows:
+                content = chronicle.newest[row.id].content
+                self.feeds.set_rendering(feed, row, HALF, self._rendered(content)[HALF])
+            if not self.feeds.end_rendering(feed, HALF):
+                raise Broken(f"{feed} is not rendered")
+            chronicle.render_anew(self._rendered_bytes)
 
     def undone_edits(self, feed: str) -> None:
         """Changes in a transaction that fails."""
         with contextlib.suppress(ZeroDivisionError), self.feeds.transaction() as transaction:
             mutation: Mutation = self.edits[feed].draw(self.chronicles[feed])
-            transaction.apply(feed, mutation, now=self.now)
+            transaction.apply(feed, self._prepared(mutation), now=self.now)
             raise ZeroDivisionError
 
     def purge(self, feed: str, *, retention_s: int) -> None:
@@ -128,28 +168,28 @@ class SimGateway:
 
     def notify(self, feed: str) -> None:
         """Push what was committed (P1)."""
-        chronicle = self.chronicles[feed]
+        for name in self.registry.awaited():
+            self._remind_all(self.devices[name])
         if targets := self.registry.targets(feed):
-            after = chronicle.seq_before(self.cursors[feed] + 1)
-            seq = 0
-            for device, push_seq, push in self._notifications(feed, targets):
-                if seq not in {0, push_seq}:
-                    after = seq
-                seq = push_seq
-                self._push(self.replicas[device, feed], seq, push, after)
+            views = {target.device: target.view for target in targets}
+            for device, seq, push in self._notifications(feed, targets):
+                self._push(self.replicas[device, feed], seq, push, views[device])
         self._notified(feed)
 
-    def _push(self, replica: SimReplica, seq: int, push: Notification | bytes, after: int) -> None:
+    def _push(self, replica: SimReplica, seq: int, push: Notification | bytes, view: View) -> None:
         chronicle = self.chronicles[replica.feed]
         version = chronicle.at(seq)
+        shown = Shown(version, version.seen(view))
         read = (
             wire.decode(Notification, push, bytes_max=limits.NOTIFICATION_BYTES_MAX)
             if isinstance(push, bytes)
             else push
         )
-        replica.witness.pushing(read, version, notified=chronicle.notified)
-        known = None if chronicle.is_purged else after
-        self.link.send(Push(replica, push, version, known, self.restores))
+        notified = chronicle.notified
+        was_in_view = chronicle.was_in_place(version.item_id, view, number=notified)
+        replica.witness.pushing(read, shown, notified=notified, was_in_view=was_in_view)
+        after = None if chronicle.is_purged else chronicle.seq_before(seq, view)
+        self.link.send(Push(replica, push, shown, after, self.restores))
 
     def _notifications(
         self, feed: str, targets: Sequence[Target]
@@ -186,12 +226,18 @@ class SimGateway:
         request = (
             messages.decode_request(ask.message) if isinstance(ask.message, bytes) else ask.message
         )
+        view = self.allowed[device.name].bound(request.view, now=self.now)
         with self.feeds.snapshot(replica.feed) as snapshot:
             response = respond(
-                request, snapshot, generation=generation, form=device.form, bounds=BOUNDS
+                request,
+                snapshot,
+                view=view,
+                generation=generation,
+                form=device.form,
+                bounds=BOUNDS,
             )
         self._count(response.answer)
-        self.link.send(self._reply(ask, request, response))
+        self.link.send(self._reply(ask, request, response, view))
         if crash:
             self.restart()
         elif response.replica is not None:
@@ -204,6 +250,7 @@ class SimGateway:
                 epoch=known.epoch,
                 held=known.held,
                 synced_at=self.now,
+                view=known.view,
             )
             self._recall(device)
             self.registry.synced(device.name, replica.feed, record)
@@ -218,7 +265,7 @@ class SimGateway:
         if answer.inventory is not None:
             self.counts["inventory ranges split"] += len(answer.inventory.split)
 
-    def _reply(self, ask: Ask, request: Request, response: Response) -> Reply:
+    def _reply(self, ask: Ask, request: Request, response: Response, view: View) -> Reply:
         """An answer as it leaves, with what is to be known of it when it comes."""
         replica, answer = ask.replica, response.answer
         chronicle = self.chronicles[replica.feed]
@@ -227,8 +274,9 @@ class SimGateway:
         if (found := answer.inventory) is not None:
             versions = [chronicle.newest[put.id] for put in found.puts]
             compared = self._compared(ask, request, found)
+        shown = [Shown(version, version.seen(view)) for version in versions]
         generation = self.generations[replica.device.name]
-        replica.witness.answering(ask.asked, answer, versions, generation, self.counts)
+        replica.witness.answering(ask.asked, answer, shown, generation, self.counts)
         message: Answer | bytes = answer
         if self.encoded:
             message = wire.encode(answer, replica.device.form)
@@ -237,10 +285,10 @@ class SimGateway:
         return Reply(
             replica,
             message,
-            versions,
-            compared,
-            live=chronicle.effective(),
-            held_back=frozenset(chronicle.quarantined),
+            shown,
+            [Shown(version, version.seen(view)) for version in compared],
+            in_view=chronicle.in_view(view),
+            held_back=chronicle.held_back(view),
             generation=generation,
             restores=self.restores,
         )
@@ -299,6 +347,7 @@ class SimGateway:
     # What an operator does, and what goes wrong
 
     def _begin(self) -> None:
+        self._render_anew()
         for feed in self.chronicles:
             self._notified(feed)
 
@@ -314,6 +363,11 @@ class SimGateway:
                 self.came_online(device)
                 self.link.send(Hail(device))
 
+    def upgrade(self) -> None:
+        """Stop, and begin anew with another version of the renderer."""
+        self.renderer_version += 1
+        self.restart()
+
     def begin_anew(self) -> None:
         """Everything is lost, and the feeds are made again, empty."""
         self.restores += 1
@@ -328,17 +382,26 @@ class SimGateway:
         name = device.name
         self.generations[name] = self.random.randbytes(8)
         self.registry.regenerate(name, self.generations[name])
-        for replica in device.replicas:
-            for target in self.registry.targets(replica.feed):
-                if target.device == name:
-                    self._remind(replica, target)
+        self._remind_all(device)
 
-    def _remind(self, replica: SimReplica, target: Target) -> None:
-        with self.feeds.snapshot(replica.feed) as snapshot:
-            push = reminder(snapshot, target)
-        if push is not None:
-            after = self.chronicles[replica.feed].seq_before(push.seq)
-            self._push(replica, push.seq, push.payload, after)
+    def limit(self, device: SimDevice) -> None:
+        """Let a device see more, or less."""
+        name = device.name
+        self.allowed[name] = draw_allowed(self.random)
+        generation = self.generations[name] = self.random.randbytes(8)
+        self.registry.let_be(name, generation)
+        self.ledger.forget(name)
+        self._remind_all(device)
+
+    def _remind_all(self, device: SimDevice) -> None:
+        if self.registry.is_online(device.name):
+            for replica in device.replicas:
+                lineage = self.random.getrandbits(32)
+                push = reminder(device.name, device.form, lineage=lineage)
+                nothing = Version(0, 0, push.item_id, None, b"", 0)
+                self.link.send(
+                    Push(replica, push.payload, Shown(nothing, None), None, self.restores)
+                )
 
     def enrol_again(self, device: SimDevice) -> None:
         """Remove a device, and enrol one of the same id."""
@@ -351,7 +414,7 @@ class SimGateway:
     def quarantine(self, feed: str) -> bool:
         """Hold an item back."""
         chronicle = self.chronicles[feed]
-        live = [it for it in chronicle.effective().values() if it.facts is not None]
+        live = chronicle.live()
         if not live:
             return False
         newest = max(live, key=lambda it: it.seq)
@@ -365,7 +428,15 @@ class SimGateway:
         chronicle = self.chronicles[feed]
         held_back = sorted(chronicle.quarantined)
         for item_id in held_back:
-            chronicle.write(self.feeds.retry(feed, item_id, now=self.now), None)
+            renderings = self._rendered(chronicle.newest[item_id].content)
+            row = self.feeds.retry(
+                feed,
+                item_id,
+                seq=chronicle.newest[item_id].seq,
+                now=self.now,
+                renderings=renderings,
+            )
+            chronicle.write(row, None, self._rendered_bytes)
         return bool(held_back)
 
     def lose_ledger(self) -> None:
@@ -375,7 +446,7 @@ class SimGateway:
     def back_up(self) -> None:
         """Keep the gateway's file as it is now."""
         pasts = {feed: chronicle.past() for feed, chronicle in self.chronicles.items()}
-        backup = Backup(self.feeds.copy(), pasts, dict(self.generations))
+        backup = Backup(self.feeds.copy(), pasts, dict(self.generations), dict(self.allowed))
         self.backups.append(backup)
         if len(self.backups) > BACKUPS_MAX:
             del self.backups[self.random.randrange(BACKUPS_MAX)]
@@ -386,6 +457,7 @@ class SimGateway:
         self.restores += 1
         self.feeds = backup.feeds.copy()
         self.generations = dict(backup.generations)
+        self.allowed = dict(backup.allowed)
         for feed, chronicle in self.chronicles.items():
             chronicle.restore(backup.pasts[feed], restores=self.restores)
         self.restart()

@@ -6,7 +6,7 @@ from random import Random
 from typing import Final
 
 from sync_protocol.messages import Answer, Notification, Request
-from tests.simulation.chronicle import Version
+from tests.simulation.chronicle import Shown
 from tests.simulation.device_side import SimDevice, SimReplica
 from tests.simulation.promises import Asked
 from tests.simulation.weather import Weather
@@ -21,14 +21,15 @@ class Push:
 
     Attributes:
         message: as it is or, in an encoded run, as bytes.
-        after: seq of the newest change before this one when it was made; None if a purge leaves
-            that uncertain.
+        shown: what it tells of.
+        after: seq of the newest change in view before this one when it was made; None if a purge
+            leaves that uncertain.
         restores: how often the feed had been restored when it was made.
     """
 
     replica: SimReplica
     message: Notification | bytes
-    version: Version
+    shown: Shown
     after: int | None
     restores: int
     kind = "push"
@@ -49,19 +50,20 @@ class Reply:
     """An answer.
 
     Attributes:
-        versions: what its changes, or puts, are, in their order.
+        shown: what its changes, or puts, are, in their order.
         compared: what an inventory compared, and the feed's versions of it.
-        live: what was in the feed when it was made, deletes included, and not quarantined.
-        held_back: the items that were quarantined then.
+        in_view: what was in the feed when it was made, deletes and what was out of view included,
+            and not quarantined.
+        held_back: the items in view that were quarantined then.
         generation: of the device's enrolment then.
         restores: as in a push.
     """
 
     replica: SimReplica
     message: Answer | bytes
-    versions: list[Version]
-    compared: list[Version]
-    live: Mapping[str, Version]
+    shown: list[Shown]
+    compared: list[Shown]
+    in_view: Mapping[str, Shown]
     held_back: frozenset[str]
     generation: bytes
     restores: int

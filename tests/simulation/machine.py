@@ -4,7 +4,7 @@ A run is a program of at most so many steps, and one that fails is cut down to t
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -12,12 +12,15 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from gateway.feed import Alter, Delete, Mutation, Put
+from gateway.rows import Alter, Delete, Mutation, Put
 from sync_protocol.limits import ANSWER_BYTES_MIN
 from sync_protocol.messages import Notification
+from sync_protocol.views import WHOLE_FEED, ShownAs, View
 from sync_protocol.wire import Format
 from tests.simulation.device_side import NEVER, SimDevice, SimReplica
 from tests.simulation.link import Flying, Hail, Push
+from tests.simulation.rendering import HALF
+from tests.simulation.views import DAY_S, kinds
 from tests.simulation.weather import FAULTS, Weather
 from tests.simulation.world import Stage
 
@@ -40,6 +43,22 @@ _ALTERED: Final[dict[str, Callable[[str], Mutation]]] = {
     "moved back": lambda item: Alter(item, folder=""),
     "deleted": Delete,
 }
+# Of each, what it is of a feed, and up to which size contents come by themselves.
+VIEWS: Final[Mapping[str, tuple[Callable[[str], View], int | None]]] = {
+    "all": (lambda _: WHOLE_FEED, None),
+    "top folder": (lambda _: View(folders=("",)), None),
+    "top folder and archive": (lambda _: View(folders=("", "Archive")), None),
+    "one kind": (lambda feed: View(kinds=kinds(feed)[:1]), None),
+    "from day 2 on": (lambda _: View(since=2 * DAY_S), None),
+    "from day 4 on": (lambda _: View(since=4 * DAY_S), None),
+    "small": (lambda _: View(item_bytes_max=80), None),
+    "heads": (lambda _: View(portion_bytes=3), 2),
+    "nothing of contents": (lambda _: View(portion_bytes=0), 0),
+    "rendered": (
+        lambda feed: View(shown_as=(ShownAs(kind=kinds(feed)[0], representation=HALF),)),
+        None,
+    ),
+}
 _ROUNDS_MAX: Final = 30
 # Nothing happens by itself: all that could is left to the steps.
 _CALM: Final = Weather(
@@ -60,6 +79,8 @@ a_device: Final = st.integers(0, 1)
 an_item: Final = st.integers(0, ITEMS - 1)
 some_items: Final = st.lists(an_item, min_size=1, max_size=3, unique=True)
 a_content: Final = st.sampled_from(list(CONTENTS))
+a_day: Final = st.sampled_from((None, 1, 3))
+a_view: Final = st.sampled_from(list(VIEWS))
 a_message: Final = st.integers(0, 9)
 some_choices: Final = st.lists(st.integers(0, 5), max_size=3)
 
@@ -97,7 +118,7 @@ def _device(number: int) -> SimDevice:
         Random(number),
     )
     device.replicas = [
-        SimReplica(device, f"feed-{feed}")
+        SimReplica(device, f"feed-{feed}", WHOLE_FEED)
         for feed, holders in enumerate(HOLDERS)
         if number in holders
     ]
@@ -133,16 +154,33 @@ class Machine(RuleBasedStateMachine):
 
     # The feed
 
-    @rule(feed=a_feed, items=some_items, content=a_content, prompt=st.booleans())
-    def put(self, *, feed: int, items: Sequence[int], content: str, prompt: bool) -> None:
+    @rule(
+        feed=a_feed,
+        items=some_items,
+        content=a_content,
+        kind=st.sampled_from((0, 0, 1)),
+        day=a_day,
+        prompt=st.booleans(),
+    )
+    def put(
+        self,
+        *,
+        feed: int,
+        items: Sequence[int],
+        content: str,
+        kind: int,
+        day: int | None,
+        prompt: bool,
+    ) -> None:
         for item in items:
             self._edit(
                 feed,
                 Put(
                     f"item-{item}",
                     CONTENTS[content],
-                    kind=self.stage.feeds[feed],
+                    kind=kinds(self.stage.feeds[feed])[kind],
                     media_type="text/vcard",
+                    date=None if day is None else day * DAY_S,
                 ),
             )
         if prompt:
@@ -202,6 +240,22 @@ class Machine(RuleBasedStateMachine):
                 self.stage.deliver(flying.pop())
                 if replica.timer > self.stage.clock:
                     break
+
+    @rule(feed=a_feed, device=a_device, view=a_view)
+    def want(self, *, feed: int, device: int, view: str) -> None:
+        """The agent is configured anew, and restarted."""
+        replica = self._replica(feed, device)
+        made, remainder_bytes_max = VIEWS[view]
+        replica.want(made(replica.feed), remainder_bytes_max)
+        self.stage.faults.restart_agent(replica.device)
+
+    @rule(feed=a_feed, device=a_device, day=st.sampled_from((1, 2, 3, 6)))
+    def move_window(self, *, feed: int, device: int, day: int) -> None:
+        self._replica(feed, device).move_window(self.stage.clock, day * DAY_S)
+
+    @rule(feed=a_feed, device=a_device, item=an_item)
+    def fetch(self, *, feed: int, device: int, item: int) -> None:
+        self._replica(feed, device).fetch(self.stage.clock, f"item-{item}")
 
     @rule(seconds=st.sampled_from((1, 10, 2_000)))
     def wait(self, *, seconds: int) -> None:

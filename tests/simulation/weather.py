@@ -31,6 +31,11 @@ FAULTS: Final[Mapping[str, float]] = {
     "feed set back": 1,
     "inventory disturbed": 4,
     "transaction undone": 0.5,
+    "view changed": 1,
+    "window moved": 2,
+    "content fetched": 3,
+    "device limited": 0.5,
+    "renderer changed": 0.2,
 }
 # What does harm together. Many runs of a slow feed have only these, so that nothing mends it.
 TOGETHER: Final[Sequence[Mapping[str, float]]] = (
@@ -43,6 +48,8 @@ TOGETHER: Final[Sequence[Mapping[str, float]]] = (
     },
     {"feed set back": 1, "item quarantined": 1},
     {"inventory disturbed": 3, "collection lost": 1},
+    {"view changed": 1, "window moved": 2, "device limited": 0.3, "content fetched": 1},
+    {"view changed": 0.5, "item quarantined": 1, "quarantine ended": 0.5, "renderer changed": 0.2},
 )
 # A run that has one of these has what mends it.
 _MENDED_BY: Final = {

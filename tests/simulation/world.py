@@ -6,7 +6,7 @@ from random import Random
 from typing import Final, assert_never
 
 from device_agent.feed_sync import SyncDone
-from device_agent.replica import AnswerFate
+from device_agent.results import AnswerFate
 from sync_protocol import limits, tokens, wire
 from sync_protocol.limits import ANSWER_BYTES_MIN
 from sync_protocol.messages import Answer, Notification, Request
@@ -16,6 +16,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.gateway_side import SimGateway
 from tests.simulation.link import MESSAGES_MAX, Ask, Flying, Hail, Link, Push, Reply
 from tests.simulation.promises import REQUESTS_MAX
+from tests.simulation.views import draw_view
 from tests.simulation.weather import Weather, draw
 
 EVENTS_DEFAULT: Final = 5_000
@@ -124,15 +125,22 @@ class Stage:
         if isinstance(message, bytes):
             message = wire.decode(Notification, message, bytes_max=limits.NOTIFICATION_BYTES_MAX)
         witness = replica.witness
-        if push.version.number < witness.newest_pushed:
+        if push.shown.version.number < witness.newest_pushed:
             self.counts["push reordered"] += 1
         collection = replica.sync.replica.state.collection
         result, _ = replica.sync.on_push(self.clock, message)
         replica.set_timer()
         self.counts[f"push {result}"] += 1
-        witness.pushed(replica.store, message, result, version=push.version, restores=push.restores)
+        state = replica.sync.replica.state
+        witness.pushed(
+            replica.store,
+            message,
+            result,
+            shown=push.shown,
+            restores=push.restores,
+            since=state.since,
+        )
         if collection is not None and push.after is not None:
-            state = replica.sync.replica.state
             witness.interval(collection.held, state, message.n, result, push.after)
 
     def _reply(self, reply: Reply) -> None:
@@ -157,12 +165,13 @@ class Stage:
                 replica.store,
                 message,
                 result,
-                versions=reply.versions,
+                shown=reply.shown,
                 compared=reply.compared,
-                live=reply.live,
+                in_view=reply.in_view,
                 held_back=reply.held_back,
                 generation=reply.generation,
                 restores=reply.restores,
+                since=replica.sync.replica.state.since,
             )
 
     def _hail(self, device: SimDevice) -> None:
@@ -204,9 +213,19 @@ class Stage:
             self.events += self.deliver(self.link.take_first())
 
     def end_well(self) -> int:
-        """All settles, all are equal, and a repeat brings nothing; rounds it took."""
+        """All settles, all are equal, and a repeat brings nothing; rounds it took.
+
+        Then what is too large to come by itself is fetched.
+        """
         rounds = self.settle()
         self.check_end()
+        for replica in self.replicas:
+            for item_id in replica.incomplete():
+                replica.fetch(self.clock, item_id)
+        rounds = max(rounds, self.settle())
+        self.check_end()
+        if incomplete := [it.witness.name for it in self.replicas if it.incomplete()]:
+            raise Broken(f"not all is there that was fetched by {', '.join(incomplete)}")
         changes = self.counts["changes sent"], self.counts["remainders sent"]
         self.settle(rounds_max=1)
         if changes != (self.counts["changes sent"], self.counts["remainders sent"]):
@@ -214,7 +233,7 @@ class Stage:
         return rounds
 
     def check_end(self) -> None:
-        """Every replica equals its feed, whole, and its set is one range."""
+        """Every replica is what its view shows of its feed, whole, and its set is one range."""
         for feed in self.feeds:
             self.gateway.check_feed(feed)
         for replica in self.replicas:
@@ -223,17 +242,27 @@ class Stage:
     def _check_equal(self, replica: SimReplica) -> None:
         name, store = replica.witness.name, replica.store
         chronicle = self.gateway.chronicles[replica.feed]
-        live = {it.item_id: it for it in chronicle.newest.values() if it.facts is not None}
+        state = replica.sync.replica.state
+        view = self.gateway.allowed[replica.device.name].bound(state.view, now=self.gateway.now)
+        view = view.model_copy(update={"since": state.since})
+        replica.check_view()
+        in_view = {
+            item_id: shown.seen
+            for item_id, shown in chronicle.in_view(view).items()
+            if shown.seen is not None
+        }
         replica.witness.check_all(store)
         held = {item.id: item for item in store.items()}
-        if held.keys() != live.keys():
-            raise Broken(f"{name} differs in {sorted(held.keys() ^ live.keys())}")
-        for item_id, version in live.items():
-            if replica.witness.held[item_id].version.facts != version.facts:
+        if held.keys() != in_view.keys():
+            raise Broken(f"{name} differs in {sorted(held.keys() ^ in_view.keys())}")
+        for item_id, seen in in_view.items():
+            item = held[item_id]
+            if replica.witness.held[item_id].facts != seen.facts:
                 raise Broken(f"{name} has an older {item_id}")
-            if not held[item_id].whole:
-                raise Broken(f"{name} has a part of {item_id}")
-        state = replica.sync.replica.state
+            most = replica.remainder_bytes_max
+            is_left = most is not None and item.size > most and not item.is_fetched
+            if not (item.whole or (is_left and (item.held_bytes or view.portion_bytes == 0))):
+                raise Broken(f"{name} has {item.held_bytes} B of {item_id}")
         assert state.base is not None
         assert state.collection is not None
         head = tokens.compress(chronicle.head, state.base)
@@ -315,7 +344,7 @@ def _device(name: str, feeds: Sequence[str], weather: Weather, random: Random) -
     form = random.choice(weather.forms)
     device = SimDevice(name, form, random.choice((ANSWER_BYTES_MIN, 16_384)), random)
     some = random.sample(feeds, random.randint(1, len(feeds)))
-    device.replicas = [SimReplica(device, feed) for feed in sorted(some)]
+    device.replicas = [SimReplica(device, feed, draw_view(random, feed)) for feed in sorted(some)]
     return device
 
 

@@ -19,6 +19,7 @@ from sync_protocol.messages import (
     Void,
     Wanted,
 )
+from sync_protocol.views import WHOLE_FEED, ShownAs, View
 
 integers = st.integers(-INTEGER_MAX, INTEGER_MAX)
 naturals = st.integers(0, INTEGER_MAX)
@@ -45,10 +46,30 @@ def puts(draw: st.DrawFn) -> Put:
         folder=draw(folders),
         flags=draw(flags),
         date=draw(st.none() | integers),
+        until=draw(st.none() | integers),
         digest=draw(digests),
         size=draw(st.integers(len(content or b""), limits.CONTENT_BYTES_MAX)),
         media_type=draw(st.sampled_from(["application/octet-stream", "text/vcard"])),
         content=content,
+    )
+
+
+kinds = st.from_regex(r"[a-z][a-z0-9-]{0,31}", fullmatch=True)
+
+
+@st.composite
+def views(draw: st.DrawFn) -> View:
+    shown = st.lists(kinds, max_size=limits.VIEW_KINDS_MAX, unique=True)
+    return View(
+        kinds=draw(st.none() | st.lists(kinds, max_size=3).map(tuple)),
+        folders=draw(st.none() | st.lists(folders, max_size=3).map(tuple)),
+        since=draw(st.none() | integers),
+        shown_as=tuple(
+            ShownAs(kind=kind, representation=draw(st.sampled_from(["native", "compact"])))
+            for kind in sorted(draw(shown))
+        ),
+        portion_bytes=draw(st.none() | naturals),
+        item_bytes_max=draw(st.none() | naturals),
     )
 
 
@@ -112,6 +133,7 @@ _asking = {
     "view_id": words,
     "answer_bytes_max": naturals,
     "wanted": st.lists(wanted, max_size=3, unique_by=lambda it: it.id).map(tuple),
+    "view": st.just(WHOLE_FEED) | views(),
 }
 requests = st.builds(Request, base=naturals, collection=collections, **_asking) | st.builds(
     Request, base=st.none() | naturals, inventory=inventories, **_asking
@@ -129,6 +151,7 @@ deltas = st.builds(
     remainders=st.lists(remainders, max_size=2).map(tuple),
     more=st.booleans(),
     withheld=st.lists(item_ids, max_size=3).map(tuple),
+    since=st.none() | integers,
 )
 id_hashes = st.binary(min_size=6, max_size=6)
 comparisons = st.builds(
@@ -143,6 +166,7 @@ comparisons = st.builds(
     drops=st.lists(id_hashes, max_size=3).map(b"".join),
     answered=naturals,
     split=st.lists(prefixes, max_size=3).map(tuple),
+    since=st.none() | integers,
 )
 refusals = st.builds(
     Refused,

@@ -84,7 +84,7 @@ def test_damaged_messages(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("piece", mutations.CBOR_PIECES, ids=lambda piece: piece[:6].hex())
-@pytest.mark.parametrize("key", range(12))
+@pytest.mark.parametrize("key", range(13))
 def test_each_hostile_piece_in_each_field_in_cbor(key: int, piece: bytes) -> None:
     for model in BYTES_MAX:
         message = {

@@ -19,6 +19,7 @@ ITEM: dict[str, Any] = {
     "folder": "Friends",
     "flags": ("$a", "b"),
     "date": 5,
+    "until": 70,
     "media_type": "text/vcard",
 }
 hashes = st.binary(min_size=ID_HASH_BYTES, max_size=ID_HASH_BYTES)
@@ -34,12 +35,12 @@ class TestIdHash:
 
 class TestEtag:
     def test_i2_is_what_the_protocol_says(self) -> None:
-        meta = hashlib.sha256(b"7:contact7:Friends10:text/vcard1:52:$a1:b").digest()
+        meta = hashlib.sha256(b"7:contact7:Friends10:text/vcard1:52:702:$a1:b").digest()
         assert inventory.etag(DIGEST, **ITEM) == DIGEST[:5] + meta[:3]
 
     def test_i2_no_date_is_empty_and_lengths_are_bytes(self) -> None:
-        item = ITEM | {"folder": "Ä", "date": None, "flags": ()}
-        meta = hashlib.sha256("7:contact2:Ä10:text/vcard0:".encode()).digest()
+        item = ITEM | {"folder": "Ä", "date": None, "until": None, "flags": ()}
+        meta = hashlib.sha256("7:contact2:Ä10:text/vcard0:0:".encode()).digest()
         assert inventory.etag(DIGEST, **item) == DIGEST[:5] + meta[:3]
 
     def test_i2_all_of_a_longer_digest_comes_to_the_same(self) -> None:
@@ -58,6 +59,9 @@ class TestEtag:
             {"date": -5},
             {"date": 0},
             {"date": None},
+            {"date": 70, "until": 5},
+            {"until": 71},
+            {"until": None},
             {"media_type": "text/plain"},
         ],
         ids=str,
@@ -89,6 +93,7 @@ class TestEtag:
             folder=put.folder,
             flags=put.flags,
             date=put.date,
+            until=put.until,
             media_type=put.media_type,
         )
         assert len(made) == inventory.ETAG_BYTES

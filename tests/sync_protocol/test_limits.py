@@ -17,6 +17,7 @@ def test_of_what_is_in_them() -> None:
     assert limits.ANSWER_REMAINDERS_MAX == 64
     assert limits.REQUEST_WANTED_MAX == 64
     assert limits.INVENTORY_RANGES_MAX == 256
+    assert (limits.VIEW_KINDS_MAX, limits.VIEW_FOLDERS_MAX) == (16, 64)
     assert limits.CONTENT_BYTES_MAX == 26_214_400
     assert limits.DEPTH_MAX == 8
     assert limits.INTEGER_MAX == 9_007_199_254_740_991

@@ -79,6 +79,16 @@ class TestKindAndMediaType:
         with pytest.raises(ValueError, match="a kind is a word"):
             names.kind(kind)
 
+    @pytest.mark.parametrize("name", ["native", "compact", "x", "a-1", "x" * 32])
+    def test_representation(self, name: str) -> None:
+        assert names.representation(name) == name
+
+    @pytest.mark.parametrize("name", ["", "Compact", "1a", "x" * 33, "a_b", "a/b", "a\n", "ä"])
+    def test_no_representation(self, name: str) -> None:
+        with pytest.raises(ValueError, match="a representation is a word") as refused:
+            names.representation(name)
+        assert str(refused.value).isprintable()
+
     @pytest.mark.parametrize("media_type", ["text/vcard", "a/b", "x" * 63 + "/" + "y" * 63])
     def test_media_type(self, media_type: str) -> None:
         assert len(media_type) <= limits.MEDIA_TYPE_CHARS_MAX

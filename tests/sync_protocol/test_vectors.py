@@ -25,6 +25,7 @@ from sync_protocol.messages import (
     Wanted,
 )
 from sync_protocol.token_set import TokenSet
+from sync_protocol.views import ShownAs, View
 from sync_protocol.wire import Format, Message
 
 PATH: Final = Path(__file__).parents[2] / "docs" / "vectors.json"
@@ -47,6 +48,17 @@ PUT: Final = Put(
     media_type="text/vcard",
     content=CARD,
 )
+EVENT: Final = Put(
+    id="stand-up",
+    kind="event",
+    folder="Team",
+    date=1_767_225_600,
+    until=1_798_761_600,
+    digest=digest_of([b"{}"]),
+    size=2,
+    media_type="application/jscalendar+json",
+    content=b"{}",
+)
 PLAIN: Final = Put(id="größe", kind="mail", digest=digest_of([b""]), size=0)
 HELD: Final = TokenSet.of_ranges([(-39, 4), (6, 9), (11, 12)])
 
@@ -59,6 +71,7 @@ def entry(put: Put) -> tuple[bytes, bytes]:
         folder=put.folder,
         flags=put.flags,
         date=put.date,
+        until=put.until,
         media_type=put.media_type,
     )
     return inventory.id_hash(put.id), etag
@@ -108,6 +121,21 @@ MESSAGES: Final[dict[str, Message]] = {
         collection=Collection(lineage=LINEAGE, epoch=EPOCH, asof=12, p0=-5, tokens=HELD.encode()),
         wanted=(Wanted(id="big", digest=digest_of([b"big"]), offset=4096),),
     ),
+    "request: a view of some folders, in another representation": Request(
+        v=1,
+        id=REQUEST_ID,
+        base=40,
+        view_id=7,
+        collection=Collection(lineage=LINEAGE, epoch=EPOCH, asof=12, tokens=HELD.encode()),
+        view=View(
+            kinds=("contact", "event"),
+            folders=("", "Team"),
+            since=1_767_139_200,
+            shown_as=(ShownAs(kind="event", representation="compact"),),
+            portion_bytes=0,
+            item_bytes_max=65_536,
+        ),
+    ),
     "answer: a delta": Answer(
         v=1,
         id=REQUEST_ID,
@@ -121,6 +149,19 @@ MESSAGES: Final[dict[str, Message]] = {
             remainders=(
                 Remainder(id="big", digest=digest_of([b"big"]), offset=4096, content=b"rest"),
             ),
+        ),
+    ),
+    "answer: a delta of less than was asked for": Answer(
+        v=1,
+        id=REQUEST_ID,
+        delta=Delta(
+            base=40,
+            head=12,
+            lineage=LINEAGE,
+            epoch=EPOCH,
+            tokens=TokenSet.span(-39, 12).encode(),
+            changes=(Change(n=12, put=EVENT),),
+            since=1_767_225_600,
         ),
     ),
     "answer: an inventory": Answer(
@@ -177,10 +218,11 @@ def vectors() -> dict[str, Any]:
             "entries": [
                 {
                     "id": put.id, "kind": put.kind, "folder": put.folder, "flags": list(put.flags),
-                    "date": put.date, "media_type": put.media_type, "digest": put.digest.hex(),
+                    "date": put.date, "until": put.until, "media_type": put.media_type,
+                    "digest": put.digest.hex(),
                     "id hash": entry(put)[0].hex(), "etag": entry(put)[1].hex(),
                 }
-                for put in (PUT, PLAIN)
+                for put in (PUT, PLAIN, EVENT)
             ],
             "fingerprints": [
                 {

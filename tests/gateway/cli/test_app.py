@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import demo
-from gateway.feed import Put
+from gateway.rows import Put
 from gateway.run import Running
 from tests.gateway.cli.conftest import Command
 
@@ -25,6 +25,7 @@ CLIENT_COMMANDS = [
     ["device", "add", "d", "--feed", "f"],
     ["device", "list"],
     ["device", "show", "d"],
+    ["device", "limit", "d", "--all"],
     ["device", "resync", "d"],
     ["device", "remove", "d"],
     ["quarantine", "list"],
@@ -55,6 +56,15 @@ def test_no_gateway_runs(
         ["items", "f", "--limit", "-1"],
         ["items", "f", "--nothing"],
         ["device", "add", "d"],
+        ["device", "add", "d", "--feed", "f", "--days", "-1"],
+        ["device", "add", "d", "--feed", "f", "--days", "36501"],
+        ["device", "add", "d", "--feed", "f", "--days", "x"],
+        ["device", "add", "d", "--feed", "f", "--item-bytes-max", "-1"],
+        ["device", "add", "d", "--feed", "f", "--item-bytes-max", "9007199254740992"],
+        ["device", "limit"],
+        ["device", "limit", "d"],
+        ["device", "limit", "d", "--all", "--days", "0"],
+        ["device", "limit", "d", "--feed", "f"],
         ["run", "--api-port", "65536"],
         ["run", "extra"],
         ["import", "f"],
@@ -86,6 +96,8 @@ def test_wrong_usage(command: Command, arguments: list[str]) -> None:
     [
         ["--help"],
         [],
+        ["device", "--help"],
+        ["quarantine", "--help"],
         ["backup", "--help"],
         ["restore", "--help"],
         *([*c[:2], "--help"] for c in CLIENT_COMMANDS),
@@ -113,7 +125,7 @@ def test_help_loads_nothing_heavy() -> None:
         "from gateway.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = 'httpx starlette uvicorn amqtt pydantic rich paho asyncio'\n"
+        "heavy = 'httpx starlette uvicorn amqtt pydantic rich paho asyncio vobject icalendar'\n"
         "sys.exit(', '.join(set(heavy.split()) & sys.modules.keys()) or 0)"
     )
     done = subprocess.run(
@@ -135,7 +147,12 @@ def test_the_module_is_the_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "named"), [("api_prot = 1", "api_prot"), ("api_port = 'x'", "api_port")]
+    ("text", "named"),
+    [
+        ("api_prot = 1", "api_prot"),
+        ("api_port = 'x'", "api_port"),
+        ("representations = ['compat']", "did you mean compact?"),
+    ],
 )
 def test_wrong_settings(command: Command, tmp_path: Path, text: str, named: str) -> None:
     path = tmp_path / "gateway.toml"

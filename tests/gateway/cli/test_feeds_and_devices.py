@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.feed import Put
 from gateway.rivals import WARNING
+from gateway.rows import Put
 from gateway.run import Running, running
 from gateway.settings import load
 from tests.gateway.cli.conftest import Command
@@ -63,7 +63,9 @@ class TestDevice:
         assert gateway.service.authenticate("tablet", added["credential"])
         assert added["command"].startswith("device-agent run --id tablet ")
         shown = ask("device", "show", "tablet", "--json").json
-        assert shown["replicas"] == [{"feed": feed, "synced_at": None, "behind": None}]
+        assert shown["replicas"] == [
+            {"feed": feed, "synced_at": None, "behind": None, "view": None}
+        ]
         assert shown in ask("device", "list", "--json").json
 
     def test_shown_and_removed(self, ask: Command, feed: str) -> None:

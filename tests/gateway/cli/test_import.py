@@ -10,10 +10,10 @@ import pytest
 
 from gateway.cli import importer as importer_module
 from gateway.client import GatewayClient
-from gateway.feed import Put
 from gateway.importing.found import FoundItem
 from gateway.importing.identity import IdRegistry
 from gateway.importing.sources import SourceFile, read_source, source_files
+from gateway.rows import Put
 from gateway.run import Running
 from sync_protocol import limits
 from tests.gateway.cli.conftest import Command

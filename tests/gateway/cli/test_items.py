@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api_models import Attributes
+from gateway.api_models import NO_END, Attributes
+from gateway.cli.common import day_text
 from gateway.cli.export import file_path
-from gateway.feed import Put
+from gateway.rows import Put
 from gateway.run import Running
 from sync_protocol import limits
 from tests.gateway.cli.conftest import Command
@@ -105,6 +106,48 @@ class TestPut:
         outcome = ask("put", "nofeed", card)
         assert outcome.code == 1
         assert "gateway feed add nofeed" in outcome.err
+
+
+class TestUntil:
+    def ics(self, uid: str, *lines: str) -> bytes:
+        event = ["BEGIN:VEVENT", f"UID:{uid}", *lines, "END:VEVENT"]
+        return "".join(
+            f"{line}\r\n" for line in ["BEGIN:VCALENDAR", "VERSION:2.0", *event, "END:VCALENDAR"]
+        ).encode()
+
+    def test_a_recurring_event_from_its_file_to_the_list(
+        self, ask: Command, gateway: Running, feed: str, tmp_path: Path
+    ) -> None:
+        start = "DTSTART:20260105T100000Z"
+        files = {
+            "counted": self.ics("counted", start, "RRULE:FREQ=WEEKLY;COUNT=3"),
+            "endless": self.ics("endless", start, "RRULE:FREQ=DAILY"),
+            "ends": self.ics("ends", start, "RRULE:FREQ=DAILY;UNTIL=20260201T100000Z"),
+            "single": self.ics("single", start),
+        }
+        for name, content in files.items():
+            (tmp_path / f"{name}.ics").write_bytes(content)
+        assert ask("put", feed, tmp_path / "counted.ics").code == 0
+        assert ask("import", feed, tmp_path).code == 0  # the others, in bulk
+        found = {it["id"]: it for it in ask("items", feed, "--json").json}
+        assert set(found) == set(files)
+        date = 1_767_607_200  # 2026-01-05 10:00 UTC
+        assert {it["date"] for it in found.values()} == {date}
+        assert found["counted"]["until"] == date + 14 * 86_400
+        assert found["endless"]["until"] == NO_END
+        assert found["ends"]["until"] == date + 27 * 86_400
+        assert found["single"]["until"] is None
+        listed = {line.split()[0]: line for line in ask("items", feed).out.splitlines()}
+        assert listed["id"].split() == ["id", "kind", "date", "until", "size"]
+        assert f"  {day_text(date + 14 * 86_400)}  " in listed["counted"]
+        assert "  no end  " in listed["endless"]
+        assert gateway.service.row(feed, "counted").until == found["counted"]["until"]
+
+    def test_no_column_where_there_is_none(self, ask: Command, feed: str, tmp_path: Path) -> None:
+        path = tmp_path / "a.ics"
+        path.write_bytes(self.ics("a", "DTSTART:20260105T100000Z"))
+        ask("put", feed, path)
+        assert ask("items", feed).out.splitlines()[0].split() == ["id", "kind", "date", "size"]
 
 
 class TestDelete:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.feed import Put
+from gateway.rows import Put
 from gateway.run import Running
 from tests.gateway.cli.conftest import Command
 from tests.gateway.cli.test_terminal import on_terminal
 from tests.gateway.damage import WHY, hold_back_in
+from tests.gateway.kept import SLOW, begin_compact, fail_compact
 
+CARD = b"BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Ada\r\nEND:VCARD\r\n"
 LOST = "has lost its content: put it again"
 LONG_ID = "a-part-of-an-id-" * 8
 
@@ -48,7 +50,15 @@ class TestList:
             assert text in listed.out
         assert "'gateway quarantine retry FEED ID --data " in listed.out
         assert ask("quarantine", "list", "--json").json == [
-            {"feed": "another", "id": "eve", "seq": 1, "kind": "note", "folder": "", "why": WHY},
+            {
+                "feed": "another",
+                "id": "eve",
+                "seq": 1,
+                "kind": "note",
+                "folder": "",
+                "why": WHY,
+                "representation": None,
+            },
             {
                 "feed": filled,
                 "id": "b [ob]",
@@ -56,6 +66,7 @@ class TestList:
                 "kind": "contact",
                 "folder": "",
                 "why": LOST,
+                "representation": None,
             },
         ]
         assert "eve" not in ask("quarantine", "list", filled).out
@@ -94,7 +105,7 @@ class TestRetry:
         hold_back(gateway, filled, "ada", "b [ob]")
         done = ask("quarantine", "retry", filled, "b [ob]")
         assert (done.code, done.out) == (0, f"1 item of {filled} may go to devices again.\n")
-        assert [row.id for row in gateway.service.quarantined(filled)] == ["ada"]
+        assert [it.row.id for it in gateway.service.quarantined(filled)] == ["ada"]
 
     def test_all(self, ask: Command, gateway: Running, filled: str) -> None:
         hold_back(gateway, filled, "ada", "b [ob]")
@@ -113,6 +124,63 @@ class TestRetry:
         failed = ask("quarantine", "retry", filled, *arguments)
         assert (failed.code, failed.out) == (2, "")
         assert "name the item by its ID, or say --all" in failed.err
+
+
+class TestNotRendered:
+    @pytest.fixture
+    def some(self, gateway: Running, feed: str) -> Iterator[str]:
+        """A feed with a contact that failed once, one that always will, and one held from all."""
+        gateway.service.apply_many(
+            feed, [Put(item_id, CARD, "contact", "text/vcard") for item_id in ("ada", "eve")]
+        )
+        begin_compact(gateway.service, feed)
+        fail_compact(gateway.service, feed, "ada")
+        gateway.service.apply(feed, Put("bob", b"no card", "contact", "text/vcard"))
+        hold_back(gateway, feed, "eve")
+        yield feed
+        gateway.service.remove_feed(feed)
+
+    @pytest.mark.parametrize("columns", [60, 80, 200])
+    def test_from_whom(self, gateway: Running, some: str, columns: int) -> None:
+        code, lines = on_terminal(gateway, columns, "quarantine", "list", some)
+        assert code == 0
+        table, rest = lines[: lines.index("")], lines[lines.index("") + 1 :]
+        assert max(map(len, table)) <= columns
+        assert table[0].split() == ["feed", "id", "from", "why"]
+        start, end = table[0].index("from"), table[0].index("why")
+        words = " ".join(line[start:end].strip() for line in table[1:]).split()
+        wanted = "those that want compact those that want compact all devices"
+        assert words == wanted.split()
+        text = " ".join(line.strip() for line in rest)
+        assert text.startswith(
+            "An item that is put again or deleted leaves the quarantine; one that cannot be"
+            " rendered has to be put with another content. 'gateway quarantine retry FEED ID"
+        )
+
+    def test_for_programs(self, ask: Command, some: str) -> None:
+        listed = ask("quarantine", "list", some, "--json").json
+        assert [(it["id"], it["representation"]) for it in listed] == [
+            ("ada", "compact"),
+            ("bob", "compact"),
+            ("eve", None),
+        ]
+        assert listed[0]["why"] == SLOW
+
+    def test_rendered_once_more(self, ask: Command, some: str) -> None:
+        done = ask("quarantine", "retry", some, "ada")
+        assert (done.code, done.out) == (0, f"1 item of {some} may go to devices again.\n")
+        failed = ask("quarantine", "retry", some, "bob")
+        assert (failed.code, failed.out) == (1, "")
+        assert "item 'bob' cannot be rendered as compact (" in failed.err
+        assert "put it with another content" in failed.err
+
+    def test_all(self, ask: Command, gateway: Running, some: str) -> None:
+        hold_back(gateway, some, "bob")  # it is there twice now, and let out for some
+        done = ask("quarantine", "retry", some, "--all")
+        assert (done.code, done.out) == (0, f"3 items of {some} may go to devices again.\n")
+        failed = ask("quarantine", "retry", some, "--all")
+        assert (failed.code, failed.out) == (1, f"0 items of {some} may go to devices again.\n")
+        assert failed.err.startswith("warning: it stays in quarantine: item 'bob' cannot be")
 
 
 def test_a_device_that_is_offline_compares_later(ask: Command, gateway: Running, feed: str) -> None:

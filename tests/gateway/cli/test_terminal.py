@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.feed import Put
+from gateway.rows import Put
 from gateway.run import Running
 
 LONG_ID = "".join(f"<part-{n:02}>" for n in range(12))

@@ -1,6 +1,6 @@
 from random import Random
 
-from device_agent.replica import AnswerFate, AnswerResult, PushResult
+from device_agent.results import AnswerFate, AnswerResult, PushResult
 from gateway.demo.record import DeviceRecord
 from sync_protocol.messages import (
     Answer,

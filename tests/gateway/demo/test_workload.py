@@ -1,8 +1,8 @@
 from random import Random
 
 from gateway.demo.workload import Workload
-from gateway.feed import Alter, Delete, Put
 from gateway.feed_memory import MemoryFeedStore
+from gateway.rows import Alter, Delete, Put
 
 FEED = "feed"
 

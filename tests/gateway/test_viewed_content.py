@@ -1,6 +1,7 @@
-"""What a push presupposes, and what its tokens mean (docs/protocol.md, P3 and P4)."""
+"""The contents that views show, and what is damaged (docs/protocol.md, F7)."""
 
 import contextlib
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,88 +9,13 @@ from typing import Any
 
 import pytest
 
-from gateway import view
-from gateway.feed import Alter, Delete, Mutation, PoisonError
+from gateway import viewed
+from gateway.feed import PoisonError
 from gateway.state_file import SqliteStore
-from sync_protocol import tokens
-from sync_protocol.limits import INTEGER_MAX
-from tests.gateway.asking import GENERATION
+from gateway.viewed import ViewedFeed
 from tests.gateway.damage import break_page, cut_content, flip_byte, lose_content
-from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, memory_feed, purge, put
-
-
-def previous_of(*mutations: Mutation, purge_at: int | None = None) -> dict[int, int | None]:
-    """For each row of a feed, what a device must hold before it."""
-    store = memory_feed()
-    for number, mutation in enumerate(mutations, start=1):
-        change(store, mutation, now=NOW + number)
-    if purge_at is not None:
-        assert purge(store, before=NOW + purge_at + 1)
-    with store.snapshot(FEED) as snapshot:
-        return {row.seq: view.previous(snapshot, row.seq) for row in snapshot.rows(1, 99)}
-
-
-def test_the_first_change_presupposes_nothing() -> None:
-    assert previous_of(put("ada")) == {1: None}
-
-
-def test_a_change_presupposes_the_one_before() -> None:
-    assert previous_of(put("ada"), put("bob"), Delete("ada")) == {2: None, 3: 2}
-
-
-def test_superseded_changes_leave_no_hole() -> None:
-    newer = [put("ada", b"%d" % number) for number in range(5)]
-    assert previous_of(put("bob"), *newer, Alter("bob", folder="x")) == {6: None, 7: 6}
-
-
-def test_a_device_must_be_past_what_was_purged() -> None:
-    # The delete of bob, at 3, is forgotten: a device at 1 would never hear of it.
-    rows = previous_of(put("ada"), put("bob"), Delete("bob"), put("cyd"), purge_at=3)
-    assert rows == {1: None, 4: 3}
-
-
-def test_a_purge_long_ago_does_not_matter() -> None:
-    rows = previous_of(put("bob"), Delete("bob"), put("ada"), put("cyd"), purge_at=2)
-    assert rows == {3: 2, 4: 3}
-
-
-def test_what_is_older_than_the_purge_presupposes_all_before_it() -> None:
-    rows = previous_of(put("ada"), put("cyd"), put("bob"), Delete("bob"), purge_at=4)
-    assert rows == {1: None, 2: 1}
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        view.lineage(b"epoch--2", base=5, view_id=7, generation=GENERATION),
-        view.lineage(EPOCH, base=6, view_id=7, generation=GENERATION),
-        view.lineage(EPOCH, base=5, view_id=8, generation=GENERATION),
-        view.lineage(EPOCH, base=5, view_id=7, generation=b"the old!"),
-        tokens.lineage(
-            EPOCH,
-            base=5,
-            view_id=7,
-            renderer_version=view.NATIVE_RENDERER_VERSION + 1,
-            generation=GENERATION,
-        ),
-    ],
-    ids=["epoch", "base", "view", "generation", "renderer"],
-)
-def test_a_lineage_names_all_that_tokens_depend_on(other: int) -> None:
-    assert view.lineage(EPOCH, base=5, view_id=7, generation=GENERATION) != other
-
-
-def test_a_lineage_is_the_same_everywhere_and_for_ever() -> None:
-    # Bytes 0 to 3 of SHA-256("epoch--1" 0000000000000005 00000007 00000001 "one-time").
-    assert view.lineage(EPOCH, base=5, view_id=7, generation=b"one-time") == 223865085
-
-
-def test_a_lineage_of_the_largest_numbers() -> None:
-    largest = view.lineage(b"\xff" * 8, base=INTEGER_MAX, view_id=2**32 - 1, generation=b"\xff" * 8)
-    assert 0 <= largest < 2**32
-
-
-# What breaks
+from tests.gateway.rendered_feeds import HALF_VIEW, begin, change_halved, end
+from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, memory_feed, put
 
 
 @pytest.fixture
@@ -107,7 +33,7 @@ def read(path: Path, offset: int, bytes_max: int) -> bytes:
     with contextlib.closing(SqliteStore(path)) as store, store.snapshot(FEED) as snapshot:
         row = snapshot.row("ada")
         assert row is not None
-        return view.content(snapshot, row, offset=offset, bytes_max=bytes_max)
+        return viewed.content(snapshot, row, row.native, offset=offset, bytes_max=bytes_max)
 
 
 def test_content_from_a_byte_on(path: Path) -> None:
@@ -160,7 +86,7 @@ def test_an_empty_content_breaks_nothing() -> None:
     with memory_feed(put("ada", b"")).snapshot(FEED) as snapshot:
         row = snapshot.row("ada")
         assert row is not None
-        assert view.content(snapshot, row, offset=0, bytes_max=9) == b""
+        assert viewed.content(snapshot, row, row.native, offset=0, bytes_max=9) == b""
 
 
 @pytest.mark.parametrize(
@@ -175,7 +101,58 @@ def test_a_row_that_no_message_can_carry(wrong: Mapping[str, Any], says: str) ->
     with memory_feed(put("ada")).snapshot(FEED) as snapshot:
         row = snapshot.row("ada")
     assert row is not None
+    wrong_row = replace(row, **wrong)
     with pytest.raises(PoisonError, match=rf"'ada' has a field '{says}' that no message") as caught:
-        view.put_of(replace(row, **wrong), None)
+        viewed.put_of(wrong_row, wrong_row.native, None)
     assert (caught.value.item_id, caught.value.seq) == ("ada", 1)
     assert "ecret" not in str(caught.value)
+
+
+@pytest.fixture
+def half_path(tmp_path: Path) -> Path:
+    """A state file with ada, of which devices may see a half of five bytes."""
+    path = tmp_path / "gateway.sqlite3"
+    with contextlib.closing(SqliteStore(path)) as store:
+        with store.transaction() as transaction:
+            transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
+        begin(store)
+        assert end(store)
+        change_halved(store, put("ada", b"bytesBYTES"))
+    return path
+
+
+def read_half(path: Path, offset: int, bytes_max: int) -> bytes:
+    with contextlib.closing(SqliteStore(path)) as store, store.snapshot(FEED) as snapshot:
+        feed = ViewedFeed(snapshot, HALF_VIEW)
+        (found,) = feed.changes(1, 9)
+        return feed.content(found, offset=offset, bytes_max=bytes_max)
+
+
+def test_a_rendering_from_a_byte_on(half_path: Path) -> None:
+    assert [read_half(half_path, *it) for it in ((0, 9), (2, 2), (2, 9), (5, 9), (0, 0))] == [
+        *(b"bytes", b"te", b"tes", b"", b"")
+    ]
+
+
+def test_a_native_content_that_is_damaged_does_not_matter_to_its_rendering(half_path: Path) -> None:
+    flip_byte(half_path, "ada")
+    assert read_half(half_path, 0, 9) == b"bytes"
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("CAST('bytez' AS BLOB)", "damaged content"),
+        ("CAST('byte' AS BLOB)", "another length"),
+        ("x''", "lost its content"),
+    ],
+)
+def test_a_rendering_that_is_damaged_is_told_at_its_end(
+    half_path: Path, damage: str, says: str
+) -> None:
+    with contextlib.closing(sqlite3.connect(half_path)) as db, db:
+        db.execute(f"UPDATE rendering SET bytes = {damage}")  # noqa: S608 - our own words
+    with pytest.raises(PoisonError, match=f"'ada' has .*{says}") as caught:
+        read_half(half_path, 0, 9)
+    assert caught.value.lasting
+    assert read(half_path, 0, 99) == b"bytesBYTES"

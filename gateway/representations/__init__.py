@@ -1,0 +1,1 @@
+"""Renders contents into other forms for small devices, apart from the gateway's own process."""
