@@ -30,12 +30,14 @@ class Registry:
     def recall(self, device: str, records: Mapping[str, Record]) -> None:
         """Have at hand what the ledger holds of a device."""
         with self._lock:
-            current = {feed: it for feed, it in records.items() if self._is_current(device, it)}
+            current = {
+                feed: it for feed, it in records.items() if self._is_current(device, it.generation)
+            }
             # What a request told since is newer than the ledger.
             self._records[device] = {**current, **self._records.get(device, {})}
 
-    def _is_current(self, device: str, record: Record) -> bool:
-        return self._generations.get(device, record.generation) == record.generation
+    def _is_current(self, device: str, generation: bytes) -> bool:
+        return self._generations.get(device, generation) == generation
 
     def keep_only(self, device: str, generation: bytes) -> None:
         """Drop what is known of other enrolments of a device."""
@@ -59,7 +61,7 @@ class Registry:
     def synced(self, device: str, feed: str, record: Record) -> None:
         """A request told what a replica holds."""
         with self._lock:
-            if not self._is_current(device, record):
+            if not self._is_current(device, record.generation):
                 return
             self._awaited.discard(device)
             self._records.setdefault(device, {})[feed] = record
@@ -145,7 +147,7 @@ class Registry:
     def is_of(self, device: str, generation: bytes) -> bool:
         """Whether a device's tokens have not ended since it was of that generation."""
         with self._lock:
-            return self._generations.get(device, generation) == generation
+            return self._is_current(device, generation)
 
     def forget(self, device: str) -> None:
         """Drop a device that was removed."""

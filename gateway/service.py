@@ -141,7 +141,7 @@ class Service:
             delete_marker_retention_days=settings.delete_marker_retention_days,
         )
         self._writer.start()
-        self._sandbox = Sandbox(
+        sandbox = Sandbox(
             render_s_max=settings.render_s_max,
             memory_bytes_max=settings.render_memory_bytes_max,
             representations=settings.representations,
@@ -150,7 +150,7 @@ class Service:
         self._rendering = Rendering(
             store=self._store,
             write=self._write,
-            sandbox=self._sandbox,
+            sandbox=sandbox,
             representations={
                 name: known[name] for name in settings.representations if name in known
             },
@@ -207,8 +207,7 @@ class Service:
     def close(self) -> None:
         """Write, publish and answer what has come in, then stop. Nothing durable is lost."""
         self._housekeeping.close()
-        self._rendering.close()
-        self._sandbox.close()
+        self._rendering.close()  # and the sandbox with it
         self._writer.close()
         if self._link is not None:
             self._link.begin_close()

@@ -418,6 +418,6 @@ BREAKS: Final = (
     broken(
         "V5",
         "what the ledger knew before is known again",
-        (_REGISTRY, "records.items() if self._is_current(device, it)}", "records.items()}"),
+        (_REGISTRY, "if self._is_current(device, it.generation)", "if it.generation"),
     ),
 )
