@@ -41,7 +41,7 @@ contracts: install ## who may import whom
 	$(BIN)/lint-imports
 
 test: lint types contracts ## all checks and the fast tests
-	$(BIN)/python -m pytest -n 2 -m "not mosquitto"
+	$(BIN)/python -m pytest -n 2 -m "not mosquitto and not slow"
 
 bench: install ## benchmarks, as ratios in one run
 	$(BIN)/python -m benchmarks

@@ -88,6 +88,7 @@ def run(*arguments: object) -> None:
     assert ended.value.code == 0
 
 
+@pytest.mark.slow
 def test_one_moment_of_a_gateway_that_is_written_to(tmp_path: Path) -> None:
     seed = random.SystemRandom().getrandbits(32)
     print(f"seed {seed}")  # noqa: T201 - pytest shows it if the test fails

@@ -208,6 +208,7 @@ def differ(pair: Pair, ids: list[str]) -> Counter[str]:
     return Counter(changed + lost)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clustered", [False, True], ids=["spread", "clustered"])
 @pytest.mark.parametrize(
     ("items", "percent"),

@@ -13,6 +13,7 @@ KILLS = 20
 @pytest.mark.parametrize(
     "broker", ["embedded", pytest.param("mosquitto", marks=pytest.mark.mosquitto)]
 )
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_nothing_acknowledged_is_lost(broker: Broker, tmp_path: Path) -> None:
     seed = random.SystemRandom().getrandbits(32)

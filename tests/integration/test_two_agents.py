@@ -20,6 +20,8 @@ from tests.eventually import eventually
 from tests.integration.brokers import Mosquitto, free_port
 from tests.integration.edits import FEED, difference, held_by_device, held_by_feed, random_edit
 
+pytestmark = pytest.mark.slow
+
 WAITS = Waits(debounce_s=0.02, request_timeout_s=0.5, backoff_s=0.05, backoff_s_max=0.3)
 # Five connections of each, of a second or so, and one wait; then a wait or two of one of them.
 NOTICED_S_MAX = 60.0

@@ -328,9 +328,11 @@ def test_what_an_operator_no_longer_allows_goes_and_is_not_pushed(home: Home) ->
     service = home.gateway.service
     service.limit_device("phone", Allowed(folders=("Work",)))
     device.becomes({"work"})  # it is told at once
+    device.sync()  # so that no answer crosses the push of what comes now
     home.put("home", card("Ben", photo_bytes=40), folder="Home")
     home.put("new", card("Cleo"), folder="Work")
     device.becomes({"work", "new"})
+    device.sync()
     device.scales.content_bytes = 0
     service.limit_device("phone", Allowed())
     device.becomes({"work", "new", "home"})
