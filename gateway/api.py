@@ -250,19 +250,19 @@ class _Endpoints:
 
     async def devices(self, request: Request) -> Response:
         _query(request, models.NoQuery)
-        found = await self._run(self._service.devices)
+        found = await self._run(self._service.devices.all)
         return _answer(models.DeviceList(devices=tuple(map(api_values.device, found))))
 
     async def device(self, request: Request) -> Response:
         return _answer(
-            api_values.device(await self._run(self._service.device, _device_id(request)))
+            api_values.device(await self._run(self._service.devices.one, _device_id(request)))
         )
 
     async def add_device(self, request: Request) -> Response:
         new = await _json(request, models.NewDevice)
         try:
             credential = await self._run(
-                self._service.add_device, new.id, new.feeds, allowed=new.allowed
+                self._service.devices.add, new.id, new.feeds, allowed=new.allowed
             )
         except DeviceError as error:
             raise RefusedError(409, "exists", str(error)) from error
@@ -270,16 +270,16 @@ class _Endpoints:
         return _answer(models.Enrolled(id=new.id, feeds=feeds, credential=credential), status=201)
 
     async def resync_device(self, request: Request) -> Response:
-        await self._run(self._service.resync_device, _device_id(request))
+        await self._run(self._service.devices.resync, _device_id(request))
         return Response(status_code=204)
 
     async def limit_device(self, request: Request) -> Response:
         allowed = await _json(request, Allowed)
-        await self._run(self._service.limit_device, _device_id(request), allowed)
+        await self._run(self._service.devices.limit, _device_id(request), allowed)
         return Response(status_code=204)
 
     async def remove_device(self, request: Request) -> Response:
-        await self._run(self._service.remove_device, _device_id(request))
+        await self._run(self._service.devices.remove, _device_id(request))
         return Response(status_code=204)
 
     # Errors

@@ -167,7 +167,7 @@ def _embedded_account(settings: Settings, service: Service, topics: Topics) -> I
     def authenticate(user: str, given: str) -> bool:
         if user == GATEWAY:
             return secrets.compare_digest(given.encode(), password.encode())
-        return service.authenticate(user, given)
+        return service.devices.authenticate(user, given)
 
     try:
         broker = EmbeddedBroker(
@@ -179,7 +179,7 @@ def _embedded_account(settings: Settings, service: Service, topics: Topics) -> I
             count=lambda name: service.counters.count(name.replace("_", " ")),
         )
         broker.start()
-        service.on_device_removed = broker.disconnect
+        service.devices.on_removed = broker.disconnect
     except BrokerError as error:
         raise RunError(f"{error}: --broker-port PORT, 0 for any that is free") from error
     try:

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from gateway import device as devices
 from gateway import viewed
 from gateway.backup import back_up
 from gateway.backup_sqlite import BackupError, Contents
 from gateway.counters import Counters
-from gateway.device import Allowed, Device, NoSuchDeviceError
+from gateway.device import DeviceError
+from gateway.enrolment import Enrolment
 from gateway.feed import (
     FeedError,
     FeedSnapshot,
@@ -28,7 +28,7 @@ from gateway.feed import (
 from gateway.feed_sqlite import SqliteTransaction
 from gateway.holding_back import HoldingBack
 from gateway.housekeeping import Housekeeping
-from gateway.info import DeviceInfo, FeedInfo, device_info, feed_info
+from gateway.info import FeedInfo, feed_info
 from gateway.ledger_tinydb import TinyDbLedger
 from gateway.mqtt import BrokerLink
 from gateway.notifying import Notifying
@@ -115,8 +115,6 @@ class Service:
         """
         self.settings = settings
         self.counters = Counters()
-        # The broker that lets devices in, if it is ours, is to shut a removed one out.
-        self.on_device_removed: Callable[[str], None] | None = None
         self._unix_time = unix_time
         self._wrap_outbound = wrap_outbound
         _refuse_to_forget(settings.data_dir)
@@ -130,6 +128,13 @@ class Service:
         self._storage_problem: str | None = None
         self._holding_back = HoldingBack(write=self._write, counters=self.counters)
         self._backing_up = threading.Lock()
+        self.devices = Enrolment(
+            store=self._store,
+            ledger=self._ledger,
+            registry=self._registry,
+            write=self._write,
+            unix_time=unix_time,
+        )
         self._housekeeping = Housekeeping(
             store=self._store,
             ledger=self._ledger,
@@ -181,6 +186,7 @@ class Service:
             notification_content_bytes_max=self.settings.notification_content_bytes_max,
             on_poison=self._holding_back.poisoned,
         )
+        self.devices.notifying = self._notifying
         self._responding = Responding(
             store=self._store,
             ledger=self._ledger,
@@ -372,98 +378,6 @@ class Service:
             raise FeedError(f"it stays in quarantine: item {item_id!r} {why}")
         return row.seq, renderings
 
-    # Devices
-
-    def add_device(
-        self, device_id: str, feeds: Sequence[str], *, allowed: Allowed = devices.EVERYTHING
-    ) -> str:
-        """Enrol a device; its credential, which is kept nowhere. DeviceError, FeedError."""
-        try:
-            names.device_id(device_id)
-        except ValueError as error:
-            raise devices.DeviceError(str(error)) from error
-        if not feeds:
-            raise devices.DeviceError("a device holds at least one feed: --feed FEED says which")
-        secret = devices.make_secret(os.urandom(devices.SECRET_BYTES))
-        enrolled = Device(
-            id=device_id,
-            secret_hash=devices.hash_secret(secret, salt=os.urandom(devices.SALT_BYTES)),
-            generation=os.urandom(devices.GENERATION_BYTES),
-            feeds=tuple(sorted(set(feeds))),
-            allowed=allowed,
-        )
-        now = int(self._unix_time())
-        self._write(lambda transaction: transaction.add_device(enrolled, now=now))
-        return secret
-
-    def remove_device(self, device_id: str) -> None:
-        """Take a device away, with its credential. NoSuchDeviceError."""
-        self._write(lambda transaction: transaction.remove_device(device_id))
-        self._registry.forget(device_id)
-        self._ledger.forget(device_id)
-        if self.on_device_removed is not None:
-            self.on_device_removed(device_id)
-
-    def resync_device(self, device_id: str) -> None:
-        """Have a device compare all that it holds with its feeds. NoSuchDeviceError.
-
-        One that is offline does so when it is back. Content that it holds is not sent again.
-        """
-        self._recall(device_id)
-        generation = os.urandom(devices.GENERATION_BYTES)
-        self._write(lambda transaction: transaction.set_generation(device_id, generation))
-        self._registry.regenerate(device_id, generation)
-        if self._notifying is not None:
-            self._notifying.remind(device_id)
-
-    def limit_device(self, device_id: str, allowed: Allowed) -> None:
-        """Let a device see this of its feeds, and no more. NoSuchDeviceError.
-
-        From now on nothing else is sent to it; with its next sync it drops the rest.
-        """
-        generation = os.urandom(devices.GENERATION_BYTES)
-        self._write(lambda transaction: transaction.set_allowed(device_id, allowed, generation))
-        self._registry.let_be(device_id, generation)
-        self._ledger.forget(device_id)
-        if self._notifying is not None:
-            self._notifying.let_be(device_id)
-            self._notifying.remind(device_id)
-
-    def _recall(self, device_id: str) -> None:
-        """Have at hand what the ledger knows of a device while it knows it."""
-        enrolled = self._store.device(device_id)
-        if enrolled is not None and not self._registry.is_known(device_id):
-            self._registry.recall(device_id, self._ledger.load(device_id, enrolled.generation))
-
-    def devices(self) -> Sequence[DeviceInfo]:
-        """All devices, sorted by id."""
-        return [self._info(enrolled) for enrolled in self._store.devices()]
-
-    def device(self, device_id: str) -> DeviceInfo:
-        """One device. NoSuchDeviceError."""
-        enrolled = self._store.device(device_id)
-        if enrolled is None:
-            raise NoSuchDeviceError(device_id)
-        return self._info(enrolled)
-
-    def authenticate(self, device_id: str, secret: str) -> bool:
-        """Whether `secret` is the credential of that device. Takes some 50 ms either way."""
-        enrolled = self._store.device(device_id)
-        return devices.verify_secret(secret, enrolled.secret_hash if enrolled else None)
-
-    def _info(self, enrolled: Device) -> DeviceInfo:
-        return device_info(
-            enrolled,
-            store=self._store,
-            registry=self._registry,
-            ledger=self._ledger,
-            now=self._unix_time(),
-        )
-
-    def online_count(self) -> int:
-        """How many devices are there."""
-        return len(self._registry.online())
-
     # The whole
 
     def back_up(self, directory: Path) -> Contents:
@@ -516,7 +430,7 @@ class Service:
     def _write(self, work: Callable[[SqliteTransaction], T]) -> T:
         try:
             result = self._writer.submit(work).result()
-        except (FeedError, NotRenderedError, devices.DeviceError, WriterClosedError):
+        except (FeedError, NotRenderedError, DeviceError, WriterClosedError):
             raise
         except Exception as error:
             _LOG.exception("a change could not be stored")

@@ -186,7 +186,7 @@ class _Demo:
         return devices
 
     def _enrolled(self, service: Service, viewer: Viewer) -> _DemoDevice:
-        secret = service.add_device(viewer.name, [FEED])
+        secret = service.devices.add(viewer.name, [FEED])
         record = self._records[viewer.name]
         return _DemoDevice(viewer, record, self._folder / viewer.name, secret, now=self._now)
 
@@ -323,7 +323,7 @@ def _all_rows(service: Service) -> Iterator[Row]:
 def _wait_online(service: Service, count: int) -> None:
     """Wait until the gateway knows that all devices are there; else it would not push to them."""
     deadline = time.monotonic() + SYNC_WAIT_S_MAX
-    while service.online_count() < count:
+    while service.devices.online_count() < count:
         if time.monotonic() > deadline:
             raise DemoError("the devices did not come online")
         time.sleep(0.01)

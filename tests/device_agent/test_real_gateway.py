@@ -89,7 +89,7 @@ def options(gateway: Running, data: Path) -> dict[str, Any]:
         "feeds": [FEED],
         "host": gateway.broker_host,
         "port": gateway.broker_port,
-        "password": gateway.service.add_device("phone", [FEED]),
+        "password": gateway.service.devices.add("phone", [FEED]),
         "data_dir": data,
         "views": {FEED: WANTED},
         "waits": CALM,

@@ -119,7 +119,7 @@ class TestDevices:
         assert made.status_code == 201
         assert made.headers["cache-control"] == "no-store"
         assert made.json()["feeds"] == [feed]
-        assert served.service.authenticate("phone", made.json()["credential"])
+        assert served.service.devices.authenticate("phone", made.json()["credential"])
         shown = served.ask("GET", "/v1/devices/phone").json()
         assert shown == {
             "id": "phone",
@@ -132,7 +132,7 @@ class TestDevices:
         again = served.ask("POST", "/v1/devices", json={"id": "phone", "feeds": [feed]})
         assert refusal(again) == (409, "exists")
         assert served.ask("DELETE", "/v1/devices/phone").status_code == 204
-        assert not served.service.authenticate("phone", made.json()["credential"])
+        assert not served.service.devices.authenticate("phone", made.json()["credential"])
         for method in ("GET", "DELETE"):
             response = served.ask(method, "/v1/devices/phone")
             assert refusal(response) == (404, "no-such-device")
@@ -175,7 +175,7 @@ class TestAllowed:
         assert served.ask("PUT", path, json={}).status_code == 204
         assert allowed() == EVERYTHING
         # The device is the same as before.
-        assert served.service.authenticate("limited", made.json()["credential"])
+        assert served.service.devices.authenticate("limited", made.json()["credential"])
 
     @pytest.mark.parametrize(
         ("allowed", "named"),
@@ -217,7 +217,7 @@ class TestAllowed:
 
 class TestView:
     def test_what_a_device_asked_for(self, served: Served, feed: str) -> None:
-        served.service.add_device("viewer", [feed])
+        served.service.devices.add("viewer", [feed])
         view = View(
             kinds=("mail", "contact"),
             folders=("Work",),
@@ -245,7 +245,7 @@ class TestView:
         ]
 
     def test_one_that_asked_for_everything(self, served: Served, feed: str) -> None:
-        served.service.add_device("glutton", [feed])
+        served.service.devices.add("glutton", [feed])
         synced(served.service, "glutton", feed)
         served.put(feed, "a")
         (replica,) = served.ask("GET", "/v1/devices/glutton").json()["replicas"]
@@ -260,7 +260,7 @@ class TestView:
         }
 
     def test_changes_that_it_does_not_want_are_none_behind(self, served: Served, feed: str) -> None:
-        served.service.add_device("picky", [feed])
+        served.service.devices.add("picky", [feed])
         synced(served.service, "picky", feed, View(folders=("Work",)))
         served.put(feed, "a", folder="Home")
         served.put(feed, "b", folder="Work")

@@ -178,8 +178,8 @@ class TestResync:
     def test_a_device_that_never_was_online(
         self, served: Served, client: GatewayClient, feed: str
     ) -> None:
-        credential = served.service.add_device("phone", [feed])
+        credential = served.service.devices.add("phone", [feed])
         assert served.ask("POST", "/v1/devices/phone/resync").status_code == 204
         client.resync_device("phone")
-        assert served.service.authenticate("phone", credential)
-        assert served.service.device("phone").replicas[0].synced_at is None
+        assert served.service.devices.authenticate("phone", credential)
+        assert served.service.devices.one("phone").replicas[0].synced_at is None

@@ -101,11 +101,11 @@ def test_v5_what_a_device_is_no_longer_allowed_is_not_pushed_to_it(tmp_path: Pat
             feeds=[FEED],
             host=gateway.broker_host,
             port=gateway.broker_port,
-            password=service.add_device("phone", [FEED]),
+            password=service.devices.add("phone", [FEED]),
             data_dir=tmp_path / "phone",
         ) as agent:
             agent.sync(PATIENCE_S)
-        assert eventually(lambda: not service.device("phone").online)
-        assert [it.synced_at is not None for it in service.device("phone").replicas] == [True]
-        service.limit_device("phone", Allowed(folders=("Work",)))
-        assert [it.synced_at is not None for it in service.device("phone").replicas] == [False]
+        assert eventually(lambda: not service.devices.one("phone").online)
+        assert [it.synced_at is not None for it in service.devices.one("phone").replicas] == [True]
+        service.devices.limit("phone", Allowed(folders=("Work",)))
+        assert [it.synced_at is not None for it in service.devices.one("phone").replicas] == [False]

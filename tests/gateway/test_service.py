@@ -71,7 +71,7 @@ def synced_device(gateway: Running, data_dir: Path) -> Iterator[DeviceAgent]:
     service = gateway.service
     with a_device(gateway, data_dir, [FEED, OTHER]) as agent:
         agent.sync(PATIENCE_S)
-        assert eventually(lambda: service.device(DEVICE).online)
+        assert eventually(lambda: service.devices.one(DEVICE).online)
         assert is_known(service)
         yield agent
 
@@ -84,7 +84,7 @@ def a_device(gateway: Running, data_dir: Path, feeds: Sequence[str]) -> Iterator
         feeds=feeds,
         host=gateway.broker_host,
         port=gateway.broker_port,
-        password=gateway.service.add_device(DEVICE, feeds),
+        password=gateway.service.devices.add(DEVICE, feeds),
         data_dir=data_dir,
     )
     with agent:
@@ -93,7 +93,7 @@ def a_device(gateway: Running, data_dir: Path, feeds: Sequence[str]) -> Iterator
 
 def is_known(service: Service) -> bool:
     """Whether the gateway knows what the device holds; of all its feeds or of none."""
-    known = {replica.synced_at is not None for replica in service.device(DEVICE).replicas}
+    known = {replica.synced_at is not None for replica in service.devices.one(DEVICE).replicas}
     assert len(known) == 1
     return known.pop()
 
@@ -109,20 +109,20 @@ def refuse(*_: object, **__: object) -> NoReturn:
 class TestForgetting:
     def test_a_removed_device_is_not_online(self, tmp_path: Path) -> None:
         with served(tmp_path / "data") as gateway, synced_device(gateway, tmp_path / DEVICE):
-            assert gateway.service.online_count() == 1
-            gateway.service.remove_device(DEVICE)
-            assert gateway.service.online_count() == 0
-            assert gateway.service.devices() == []
+            assert gateway.service.devices.online_count() == 1
+            gateway.service.devices.remove(DEVICE)
+            assert gateway.service.devices.online_count() == 0
+            assert gateway.service.devices.all() == []
 
     def test_a_device_enrolled_again_has_nothing_of_the_old_at_hand(self, tmp_path: Path) -> None:
         with served(tmp_path / "data") as gateway:
             service = gateway.service
             with synced_device(gateway, tmp_path / DEVICE):
                 pass
-            assert eventually(lambda: not service.device(DEVICE).online)
+            assert eventually(lambda: not service.devices.one(DEVICE).online)
             assert is_known(service)
-            service.remove_device(DEVICE)
-            service.add_device(DEVICE, [FEED, OTHER])
+            service.devices.remove(DEVICE)
+            service.devices.add(DEVICE, [FEED, OTHER])
             assert not is_known(service)
         assert not ledger_file(tmp_path / "data").exists()
 
@@ -132,7 +132,7 @@ class TestForgetting:
                 pass
             sent = gateway.service.counters.read()["changes resent"]
             assert sent == 2
-            gateway.service.remove_device(DEVICE)
+            gateway.service.devices.remove(DEVICE)
             with synced_device(gateway, tmp_path / DEVICE):  # its collection is another's
                 pass
             assert gateway.service.counters.read()["changes resent"] == sent
@@ -145,10 +145,10 @@ class TestForgetting:
         with opened(data_dir) as service:
             assert is_known(service)  # the file tells
             old = file.read_bytes()
-            service.remove_device(DEVICE)
+            service.devices.remove(DEVICE)
             assert not file.exists()
             # Were it written late, it would still be another enrolment's.
-            service.add_device(DEVICE, [FEED, OTHER])
+            service.devices.add(DEVICE, [FEED, OTHER])
             file.write_bytes(old)
             assert not is_known(service)
 
@@ -158,7 +158,7 @@ class TestForgetting:
             with synced_device(gateway, tmp_path / DEVICE):
                 pass
             gateway.service.remove_feed(FEED)
-            (left,) = gateway.service.device(DEVICE).replicas
+            (left,) = gateway.service.devices.one(DEVICE).replicas
             assert (left.feed, left.behind) == (OTHER, 0)
         written = ledger_file(data_dir).read_text()
         assert f'"{OTHER}"' in written
@@ -168,27 +168,27 @@ class TestForgetting:
         with pytest.raises(NoSuchFeedError, match="attic"):
             service.remove_feed("attic")
         with pytest.raises(NoSuchDeviceError, match=DEVICE):
-            service.remove_device(DEVICE)
+            service.devices.remove(DEVICE)
         with pytest.raises(NoSuchDeviceError, match=DEVICE):
-            service.device(DEVICE)
+            service.devices.one(DEVICE)
 
 
 class TestResync:
     def test_what_is_known_of_the_device_stays(self, tmp_path: Path) -> None:
         data_dir = tmp_path / "data"
         with served(data_dir) as gateway, synced_device(gateway, tmp_path / DEVICE):
-            before = gateway.service.device(DEVICE)
-            gateway.service.resync_device(DEVICE)
-            assert gateway.service.device(DEVICE) == before
+            before = gateway.service.devices.one(DEVICE)
+            gateway.service.devices.resync(DEVICE)
+            assert gateway.service.devices.one(DEVICE) == before
         for _ in range(2):  # of a device that is offline, too
             with opened(data_dir) as service:
                 assert is_known(service)
-                service.resync_device(DEVICE)
+                service.devices.resync(DEVICE)
                 assert is_known(service)
 
     def test_no_such_device(self, service: Service) -> None:
         with pytest.raises(NoSuchDeviceError, match=DEVICE):
-            service.resync_device(DEVICE)
+            service.devices.resync(DEVICE)
 
 
 class TestQuarantine:
@@ -266,22 +266,22 @@ class TestApplyMany:
 
 class TestDevices:
     def test_authenticate(self, service: Service) -> None:
-        secret = service.add_device(DEVICE, [FEED])
-        other = service.add_device("tablet", [FEED])
-        assert service.authenticate(DEVICE, secret)
-        assert not service.authenticate(DEVICE, other)
-        assert not service.authenticate(DEVICE, "")
-        assert not service.authenticate("nobody", secret)
-        service.remove_device(DEVICE)
-        assert not service.authenticate(DEVICE, secret)
-        assert service.add_device(DEVICE, [FEED]) != secret
-        assert not service.authenticate(DEVICE, secret)
+        secret = service.devices.add(DEVICE, [FEED])
+        other = service.devices.add("tablet", [FEED])
+        assert service.devices.authenticate(DEVICE, secret)
+        assert not service.devices.authenticate(DEVICE, other)
+        assert not service.devices.authenticate(DEVICE, "")
+        assert not service.devices.authenticate("nobody", secret)
+        service.devices.remove(DEVICE)
+        assert not service.devices.authenticate(DEVICE, secret)
+        assert service.devices.add(DEVICE, [FEED]) != secret
+        assert not service.devices.authenticate(DEVICE, secret)
 
     def test_a_new_one(self, service: Service) -> None:
         service.add_feed(OTHER)
-        service.add_device(DEVICE, [OTHER, FEED, OTHER])
-        (device,) = service.devices()
-        assert device == service.device(DEVICE)
+        service.devices.add(DEVICE, [OTHER, FEED, OTHER])
+        (device,) = service.devices.all()
+        assert device == service.devices.one(DEVICE)
         assert (device.id, device.online) == (DEVICE, False)
         assert [replica.feed for replica in device.replicas] == [FEED, OTHER]
         assert [replica.behind for replica in device.replicas] == [None, None]
@@ -304,11 +304,11 @@ class TestDevices:
         error: type[Exception],
         says: str,
     ) -> None:
-        secret = service.add_device("tablet", [FEED])
+        secret = service.devices.add("tablet", [FEED])
         with pytest.raises(error, match=says):
-            service.add_device(device_id, feeds)
-        assert [device.id for device in service.devices()] == ["tablet"]
-        assert service.authenticate("tablet", secret)
+            service.devices.add(device_id, feeds)
+        assert [device.id for device in service.devices.all()] == ["tablet"]
+        assert service.devices.authenticate("tablet", secret)
 
 
 class TestState:

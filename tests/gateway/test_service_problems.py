@@ -62,7 +62,7 @@ class TestProblems:
 
     def test_two_agents_of_one_id_are_a_problem(self, tmp_path: Path) -> None:
         with served(tmp_path / "data") as gateway:
-            password = gateway.service.add_device(DEVICE, [FEED])
+            password = gateway.service.devices.add(DEVICE, [FEED])
             for folder in ("one", "two", "one"):
                 agent = DeviceAgent(
                     DEVICE,

@@ -84,11 +84,11 @@ def test_v4_what_cannot_be_rendered_is_told_and_kept(service: Service) -> None:
 
 
 def test_v5_a_device_is_bounded_from_its_enrolment_on_or_later(service: Service) -> None:
-    service.add_device("phone", [FEED], allowed=Allowed(days_max=7))
-    service.add_device("tablet", [FEED])
+    service.devices.add("phone", [FEED], allowed=Allowed(days_max=7))
+    service.devices.add("tablet", [FEED])
     with beside(service) as store:
         before = {it.id: it for it in store.devices()}
-    service.limit_device("tablet", Allowed(kinds=("mail",)))
+    service.devices.limit("tablet", Allowed(kinds=("mail",)))
     with beside(service) as store:
         after = {it.id: it for it in store.devices()}
     assert before["phone"].allowed == after["phone"].allowed == Allowed(days_max=7)
@@ -100,4 +100,4 @@ def test_v5_a_device_is_bounded_from_its_enrolment_on_or_later(service: Service)
     # Its tokens end: what they say was of another choice of items.
     assert after["tablet"].generation != before["tablet"].generation
     with pytest.raises(NoSuchDeviceError):
-        service.limit_device("watch", Allowed())
+        service.devices.limit("watch", Allowed())

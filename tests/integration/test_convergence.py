@@ -86,7 +86,7 @@ class Neighbourhood:
         self.devices = [
             Device(
                 name,
-                password=self.gateway.service.add_device(name, [FEED]),
+                password=self.gateway.service.devices.add(name, [FEED]),
                 port=self.gateway.broker_port,
                 data_dir=folder / name,
             )

@@ -140,7 +140,7 @@ class Neighbourhood:
         for number in range(ITEMS):
             self.put(f"item-{number}", SIZES[number % len(SIZES)])
         self.phone, self.tablet = (
-            Device(name, folder / name, port=self._port, password=service.add_device(name, [FEED]))
+            Device(name, folder / name, port=self._port, password=service.devices.add(name, [FEED]))
             for name in ("phone", "tablet")
         )
         for device in (self.phone, self.tablet):
@@ -341,8 +341,8 @@ def test_the_feed_restored_from_a_backup(
 def test_the_enrolment(all_of_it: Neighbourhood) -> None:
     """The id belongs to another device now: neither the old password nor old tokens count."""
     phone, service = all_of_it.phone, all_of_it.gateway.service
-    service.remove_device("phone")
-    password = service.add_device("phone", [FEED])
+    service.devices.remove("phone")
+    password = service.devices.add("phone", [FEED])
     phone.on()
     with pytest.raises(SyncFailedError, match="refuses device phone"):
         phone.sync()

@@ -78,7 +78,7 @@ def test_a_device_syncs_and_reaches_its_own_topics_only(broker: _Broker, tmp_pat
     with running(settings) as gateway:
         assert gateway.connected
         gateway.service.add_feed(FEED)
-        gateway.service.add_device("phone", [FEED])
+        gateway.service.devices.add("phone", [FEED])
         gateway.service.apply(FEED, Put("a", b"card", "contact", "text/vcard"))
         with _agent("phone", "phone-secret", broker, tmp_path) as agent:
             agent.sync(20)

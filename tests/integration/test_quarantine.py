@@ -42,7 +42,7 @@ def passwords(settings: Settings) -> dict[str, str]:
         service = gateway.service
         service.add_feed(FEED)
         service.apply_many(FEED, [item(number) for number in range(ITEMS)])
-        passwords = {name: service.add_device(name, [FEED]) for name in ("full", "new")}
+        passwords = {name: service.devices.add(name, [FEED]) for name in ("full", "new")}
         with agent("full", settings, passwords) as full:
             full.sync(SYNC_S_MAX)
     return passwords

@@ -23,16 +23,16 @@ def test_an_id_used_again_gives_the_old_device_nothing(tmp_path: Path) -> None:
             feeds=["open"],
             host=gateway.broker_host,
             port=gateway.broker_port,
-            password=service.add_device("phone", ["open"]),
+            password=service.devices.add("phone", ["open"]),
             data_dir=tmp_path / "old",
             refusals_max=2,
         )
         with old:
             old.sync(20)
-            assert eventually(lambda: service.device("phone").online)
-            service.remove_device("phone")
-            service.add_device("phone", ["secret"])
+            assert eventually(lambda: service.devices.one("phone").online)
+            service.devices.remove("phone")
+            service.devices.add("phone", ["secret"])
             assert eventually(lambda: old.counts.get("logins refused", 0) > 0)
-            assert not service.device("phone").online
+            assert not service.devices.one("phone").online
             with pytest.raises(SyncFailedError):
                 old.sync(30)

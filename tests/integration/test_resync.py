@@ -27,7 +27,7 @@ class Phone:
         self.scales = Scales()
         self._gateway = gateway
         self._data_dir = data_dir
-        self._password = gateway.service.add_device("phone", [FEED])
+        self._password = gateway.service.devices.add("phone", [FEED])
         with self.agent() as agent:
             agent.sync(SYNC_S_MAX)
         assert self.is_equal()
@@ -90,11 +90,11 @@ def test_online_it_compares_at_once(gateway: Running, phone: Phone) -> None:
         assert phone.scales.content_bytes == len(b"bytes")
         agent.sync(SYNC_S_MAX)
     assert phone.scales.inventories == 2
-    assert service.device("phone").replicas[0].behind == 0
+    assert service.devices.one("phone").replicas[0].behind == 0
 
 
 def test_offline_it_compares_when_it_is_back(gateway: Running, phone: Phone) -> None:
-    assert eventually(lambda: not gateway.service.device("phone").online)
+    assert eventually(lambda: not gateway.service.devices.one("phone").online)
     resync(gateway)
     with phone.agent() as agent:
         agent.sync(SYNC_S_MAX)

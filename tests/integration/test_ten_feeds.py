@@ -64,7 +64,7 @@ def test_ten_feeds(tmp_path: Path) -> None:
             feeds=FEEDS,
             host=gateway.broker_host,
             port=gateway.broker_port,
-            password=service.add_device("phone", FEEDS),
+            password=service.devices.add("phone", FEEDS),
             data_dir=tmp_path / "phone",
             waits=WAITS,
         )

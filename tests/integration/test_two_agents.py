@@ -68,17 +68,17 @@ def test_two_agents(settings: Settings, tmp_path: Path, caplog: pytest.LogCaptur
     with running(settings) as gateway:
         service = gateway.service
         service.add_feed(FEED)
-        password = service.add_device("phone", [FEED])
+        password = service.devices.add("phone", [FEED])
         one = agent(tmp_path / "one", gateway, password)
         with one:
             one.sync(20)
-            assert service.device("phone").warning is None
+            assert service.devices.one("phone").warning is None
             with agent(tmp_path / "two", gateway, password) as two:
                 for phone in (one, two):
                     edit(service, random)
                     assert eventually(lambda: phone.counts["connects"] > 2)  # noqa: B023 - used here
                 assert eventually(lambda: noticed(one) and noticed(two), within_s=NOTICED_S_MAX)
-                assert service.device("phone").warning == WARNING
+                assert service.devices.one("phone").warning == WARNING
                 edit(service, random)
             # It is alone now, and comes back by itself.
             assert_equal_at_last(tmp_path / "one", service)
@@ -97,7 +97,7 @@ def test_a_broker_that_goes_and_comes_is_no_agent(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         gateway = stack.enter_context(running(settings))
         gateway.service.add_feed(FEED)
-        phone = agent(tmp_path / "phone", gateway, gateway.service.add_device("phone", [FEED]))
+        phone = agent(tmp_path / "phone", gateway, gateway.service.devices.add("phone", [FEED]))
         with phone:
             phone.sync(20)
             for _ in range(SHORT_CONNECTIONS_IN_A_ROW + 1):

@@ -75,7 +75,7 @@ class Home:
         self.stop()
 
     def device(self, name: str, wanted: WantedView, *, answer_bytes_max: int = 2**18) -> "Device":
-        secret = self.gateway.service.add_device(name, [FEED])
+        secret = self.gateway.service.devices.add(name, [FEED])
         device = Device(self, name, secret, wanted, answer_bytes_max=answer_bytes_max)
         self.devices.append(device)
         device.on()
@@ -326,7 +326,7 @@ def test_what_an_operator_no_longer_allows_goes_and_is_not_pushed(home: Home) ->
     device = home.device("phone", WantedView())
     home.online(device)
     service = home.gateway.service
-    service.limit_device("phone", Allowed(folders=("Work",)))
+    service.devices.limit("phone", Allowed(folders=("Work",)))
     device.becomes({"work"})  # it is told at once
     device.sync()  # so that no answer crosses the push of what comes now
     home.put("home", card("Ben", photo_bytes=40), folder="Home")
@@ -334,11 +334,11 @@ def test_what_an_operator_no_longer_allows_goes_and_is_not_pushed(home: Home) ->
     device.becomes({"work", "new"})
     device.sync()
     device.scales.content_bytes = 0
-    service.limit_device("phone", Allowed())
+    service.devices.limit("phone", Allowed())
     device.becomes({"work", "new", "home"})
     assert eventually(lambda: device.contents()["home"] == card("Ben", photo_bytes=40))
     assert device.scales.content_bytes == len(card("Ben", photo_bytes=40))
-    service.limit_device("phone", Allowed(kinds=("mail",)))
+    service.devices.limit("phone", Allowed(kinds=("mail",)))
     device.becomes(set())
 
 

@@ -16,7 +16,7 @@ from tests.rules.guard import FAILURE_FILE
 from tests.rules.rule import Edit
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = ("sync_protocol", "gateway", "device_agent")
+PACKAGES: Final = ("sync_protocol", "programs", "gateway", "device_agent")
 STAGE_S_MAX: Final = 900.0
 TEST_S_MAX: Final = 60
 # What notices a break that lets pytest hang.

@@ -45,7 +45,7 @@ class TestBackup:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         gateway.service.apply(feed, put("ada"))
-        gateway.service.add_device(f"device-{feed}", [feed])
+        gateway.service.devices.add(f"device-{feed}", [feed])
         # The gateway has another working directory than who asks it.
         monkeypatch.chdir(tmp_path)
         made = ask("backup", "saved", "--json").json
@@ -53,7 +53,7 @@ class TestBackup:
         assert made["directory"] == str(tmp_path / "saved")
         assert made["feeds"] == len(gateway.service.feeds())
         assert made["items"] == sum(found.items for found in gateway.service.feeds())
-        assert made["devices"] == len(gateway.service.devices())
+        assert made["devices"] == len(gateway.service.devices.all())
         assert made["size_bytes"] == file.stat().st_size
         again = ask("backup", "saved")
         assert (again.code, again.out) == (1, "")

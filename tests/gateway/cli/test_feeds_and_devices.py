@@ -51,7 +51,9 @@ class TestDevice:
         )
         lines = [text.strip() for text in outcome.out.splitlines()]
         assert line in lines
-        (credential,) = [text for text in lines if gateway.service.authenticate("phone", text)]
+        (credential,) = [
+            text for text in lines if gateway.service.devices.authenticate("phone", text)
+        ]
         assert credential not in line
         assert "--password-file" in outcome.out
         again = ask("device", "add", "phone", "--feed", feed)
@@ -60,7 +62,7 @@ class TestDevice:
 
     def test_as_json(self, ask: Command, gateway: Running, feed: str) -> None:
         added = ask("device", "add", "tablet", "--feed", feed, "--json").json
-        assert gateway.service.authenticate("tablet", added["credential"])
+        assert gateway.service.devices.authenticate("tablet", added["credential"])
         assert added["command"].startswith("device-agent run --id tablet ")
         shown = ask("device", "show", "tablet", "--json").json
         assert shown["replicas"] == [

@@ -184,7 +184,7 @@ class TestNotRendered:
 
 
 def test_a_device_that_is_offline_compares_later(ask: Command, gateway: Running, feed: str) -> None:
-    gateway.service.add_device("resyncphone", [feed])
+    gateway.service.devices.add("resyncphone", [feed])
     done = ask("device", "resync", "resyncphone")
     assert done.code == 0
     assert "resyncphone" in done.out

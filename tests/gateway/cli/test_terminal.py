@@ -78,7 +78,7 @@ def test_a_table_of_items(gateway: Running, filled: str, columns: int) -> None:
 @pytest.mark.parametrize("columns", [60, 200])
 def test_devices_and_status(gateway: Running, filled: str, columns: int) -> None:
     name = f"device-with-a-name-that-is-rather-long-for-a-table-{columns}"
-    gateway.service.add_device(name, [filled])
+    gateway.service.devices.add(name, [filled])
     for arguments in (["status"], ["device", "list"], ["device", "show", name]):
         code, lines = on_terminal(gateway, columns, *arguments)
         assert code == 0

@@ -39,20 +39,20 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture
 def device(gateway: Running, feed: str) -> str:
     name = f"viewer{next(_NUMBERS)}"
-    gateway.service.add_device(name, [feed])
+    gateway.service.devices.add(name, [feed])
     return name
 
 
 def enrolled(gateway: Running, feed: str, allowed: Allowed) -> str:
     """The name of a device that synced with a view."""
     name = f"viewer{next(_NUMBERS)}"
-    gateway.service.add_device(name, [feed], allowed=allowed)
+    gateway.service.devices.add(name, [feed], allowed=allowed)
     synced(gateway.service, name, feed, VIEW, at=DAY)
     return name
 
 
 def allowed(gateway: Running, device: str) -> Allowed:
-    return gateway.service.device(device).allowed
+    return gateway.service.devices.one(device).allowed
 
 
 def test_the_bound_of_the_option_is_that_of_the_gateway() -> None:
@@ -90,7 +90,7 @@ class TestAdd:
     def test_what_cannot_be(
         self, ask: Command, gateway: Running, device: str, *, options: list[str], says: str
     ) -> None:
-        (replica,) = gateway.service.device(device).replicas
+        (replica,) = gateway.service.devices.one(device).replicas
         for command in (["add", "never", "--feed", replica.feed], ["limit", device]):
             failed = ask("device", *command, *options)
             assert (failed.code, failed.out) == (1, "")
@@ -139,7 +139,7 @@ class TestLimit:
     def test_neither_or_both(
         self, ask: Command, gateway: Running, device: str, options: list[str]
     ) -> None:
-        gateway.service.limit_device(device, Allowed(kinds=("mail",)))
+        gateway.service.devices.limit(device, Allowed(kinds=("mail",)))
         failed = ask("device", "limit", device, *options)
         assert (failed.code, failed.out) == (2, "")
         assert "say what it may see, by --kind, --folder, --days or --item-bytes-max, or --all" in (
@@ -193,7 +193,7 @@ class TestShow:
     def test_in_words(
         self, ask: Command, gateway: Running, device: str, *, view: View, says: str
     ) -> None:
-        (replica,) = gateway.service.device(device).replicas
+        (replica,) = gateway.service.devices.one(device).replicas
         synced(gateway.service, device, replica.feed, view)
         assert ask("device", "show", device).out.endswith(f"{replica.feed} sees: {says}\n")
 

@@ -1,0 +1,1 @@
+"""What the gateway and the device agent share as programs: settings files, secrets, TLS."""
