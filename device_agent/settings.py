@@ -26,6 +26,7 @@ from pydantic_settings import (
 from device_agent.errors import AgentError
 from device_agent.schedule import Waits
 from device_agent.views import WantedView, wanted_view
+from programs.tls_settings import TlsMode
 from sync_protocol import limits
 from sync_protocol.names import DeviceId, FeedName, Folder, Kind, Representation
 from sync_protocol.topics import PREFIX_DEFAULT, Topics
@@ -158,6 +159,11 @@ class Settings(BaseSettings, FeedSettings):
     id: DeviceId | None = None
     feeds: Annotated[tuple[FeedName, ...], NoDecode, BeforeValidator(_split)] = ()
     broker: Annotated[str, AfterValidator(_checked_broker)] = BROKER_DEFAULT
+    tls: TlsMode = "auto"
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    insecure: bool = False
     data_dir: Path = Field(default_factory=_data_dir)
     password_file: Path | None = None
     sync_period_s: Annotated[float, Ge(1), Le(86_400)] = _WAITS.period_s

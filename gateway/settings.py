@@ -5,9 +5,9 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from gateway.data_dir import default_data_dir
 from gateway.representations.registry import installed_names
+from programs.tls_settings import TlsMode
 from sync_protocol import limits
 from sync_protocol.names import Representation
 from sync_protocol.topics import PREFIX_DEFAULT
@@ -65,6 +66,13 @@ class Settings(BaseSettings):
     broker_password_file: HomePath | None = Field(
         default=None, description="a file that holds that account's password"
     )
+    broker_tls: TlsMode = "auto"
+    broker_ca_file: HomePath | None = None
+    broker_cert_file: HomePath | None = None
+    broker_key_file: HomePath | None = None
+    broker_insecure: bool = False
+    broker_accounts: Literal["by-hand", "dynamic-security"] = "by-hand"
+    devices_broker: str | None = None
     broker_keepalive_s: Annotated[int, Ge(5), Le(3600)] = 30
     topic_prefix: str = PREFIX_DEFAULT
     api_port: Port = Field(default=API_PORT_DEFAULT, description="of the HTTP API, on 127.0.0.1")
@@ -85,6 +93,11 @@ class Settings(BaseSettings):
     render_memory_bytes_max: Annotated[int, Ge(128 * limits.MIB), Le(16 * 1024 * limits.MIB)] = (
         512 * limits.MIB
     )
+    device_requests_per_minute_max: Annotated[int, Ge(1), Le(60_000)] = 600
+    device_bytes_per_hour_max: Annotated[int, Ge(limits.MIB), Le(1024 * 1024 * limits.MIB)] = (
+        1024 * limits.MIB
+    )
+    device_work_share_max: Annotated[float, Gt(0), Le(1)] = 0.25
     embedded_connections_max: Annotated[int, Ge(1), Le(1000)] = 200
 
     @classmethod

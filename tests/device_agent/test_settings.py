@@ -49,7 +49,17 @@ def test_the_example_is_the_defaults() -> None:
 
 def test_the_example_names_every_setting_and_no_other(file: Path) -> None:
     text = EXAMPLE.read_text()
-    for line in ("id = ", "feeds = ", "data_dir = ", "password_file = ", "[feed.mail]", "days = "):
+    for line in (
+        "id = ",
+        "feeds = ",
+        "data_dir = ",
+        "ca_file = ",
+        "cert_file = ",
+        "key_file = ",
+        "password_file = ",
+        "[feed.mail]",
+        "days = ",
+    ):
         assert text.count(f"\n# {line}") == 1
         text = text.replace(f"\n# {line}", f"\n{line}")
     file.write_text(text)
