@@ -1,1 +1,1 @@
-"""What costs what, as ratios within one run. Nothing here is asserted: machines differ."""
+"""What costs what, as ratios within one run. Only shares that are promised are asserted."""

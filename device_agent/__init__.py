@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from device_agent.schedule import Waits
     from device_agent.store_sqlite import StoreError
     from device_agent.views import WantedView
+    from programs.tls_settings import Tls
 
 __all__ = [
     "AgentError",
@@ -22,6 +23,7 @@ __all__ = [
     "SyncDone",
     "SyncFailedError",
     "SyncTimeoutError",
+    "Tls",
     "Waits",
     "WantedView",
 ]
@@ -37,6 +39,7 @@ _HOMES: Final = {
     "SyncDone": "device_agent.feed_sync",
     "SyncFailedError": "device_agent.errors",
     "SyncTimeoutError": "device_agent.errors",
+    "Tls": "programs.tls_settings",
     "Waits": "device_agent.schedule",
     "WantedView": "device_agent.views",
 }

@@ -2,9 +2,7 @@
 
 import contextlib
 import logging
-import os
 import queue
-import random
 import threading
 import time
 from collections import Counter
@@ -21,17 +19,19 @@ from device_agent.data_dir import locked
 from device_agent.errors import AgentError, NotFoundError, SyncTimeoutError
 from device_agent.errors import SyncFailedError as SyncFailedError  # noqa: PLC0414 - re-exported
 from device_agent.feed_sync import FeedSync, Observer, SyncDone
+from device_agent.heard import GatewayStatus, heard
+from device_agent.kept_feed import take_up
 from device_agent.mqtt import DeviceLink
-from device_agent.replica import Replica
 from device_agent.results import AnswerFate, Happened
 from device_agent.schedule import Waits
 from device_agent.telling import Listeners
 from device_agent.views import WantedView, day
-from sync_protocol import limits, messages, names, topics, wire
+from programs.tls import Security
+from programs.tls_settings import Tls, TlsError
+from sync_protocol import limits, names, topics, wire
 from sync_protocol.errors import ProtocolError
 from sync_protocol.messages import Answer, Notification, Request
-from sync_protocol.names import GATEWAY
-from sync_protocol.topics import Channel, ReplicaTopic, StatusTopic, Topics
+from sync_protocol.topics import Topics
 from sync_protocol.wire import Format
 
 _LOG: Final = logging.getLogger(__name__)
@@ -40,8 +40,6 @@ _LOG: Final = logging.getLogger(__name__)
 INBOUND_MESSAGES_MAX: Final = 1_000
 # Logins refused in a row before the agent takes it that its password is wrong.
 REFUSALS_MAX: Final = 5
-
-_random: Final = random.SystemRandom()
 
 
 class DeviceAgent:
@@ -59,6 +57,7 @@ class DeviceAgent:
         port: int,
         password: str,
         data_dir: Path,
+        tls: Tls | None = None,
         views: Mapping[str, WantedView] | None = None,
         on_change: Callable[[str, Happened], None] | None = None,
         on_sync: Callable[[SyncDone], None] | None = None,
@@ -71,13 +70,15 @@ class DeviceAgent:
         refusals_max: int = REFUSALS_MAX,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
-        """Check the names; nothing is opened before `start`.
+        """Check the names, and read the files of `tls`; nothing else is opened before `start`.
 
+        Without `tls`, the broker is reached with TLS and verified, but for one on the loopback.
         `views` says what is wanted of a feed, where that is not all of it. `unix_time` is the clock
         that moves time windows. `on_change` hears of each item that changed, and its feed.
 
         Raises:
             ValueError: a name that cannot be, no feed, or a view of another feed.
+            AgentError: the broker is not to be reached so.
         """
         if not feeds:
             raise ValueError("an agent keeps at least one feed")
@@ -109,16 +110,18 @@ class DeviceAgent:
         self._stopped = threading.Event()
         self._ending = threading.Lock()
         self._thread: threading.Thread | None = None
+        try:
+            security = Security(tls or Tls(), host, port)
+        except TlsError as error:
+            raise AgentError(str(error)) from error
         self._link = DeviceLink(
             device=self._device,
             feeds=self._feeds,
             password=password,
+            security=security,
             keepalive_s=keepalive_s,
             topic_names=self._topics,
-            on_ready=lambda: self._events.put(events.Connected()),
-            on_lost=lambda reason, rival: self._events.put(events.Lost(reason, rival)),
-            on_unreachable=lambda reason: self._events.put(events.Unreachable(reason)),
-            on_refused=lambda reason, lasting: self._events.put(events.Refused(reason, lasting)),
+            on_event=self._events.put,
             on_message=self._enqueue,
         )
 
@@ -140,20 +143,12 @@ class DeviceAgent:
             self._file = AgentFile(self._data_dir / STORE_FILE, device=self._device)
             self._opened.callback(self._file.close)
             for feed in self._feeds:
-                wanted = self._wanted(feed)
-                replica = Replica(
-                    self._file.replica(feed),
-                    make_view_id=lambda: _random.getrandbits(32),
-                    view=wanted.view_at(self._unix_time()),
-                    remainder_bytes_max=wanted.remainder_bytes_max,
-                    window=wanted.window,
-                )
-                self._syncs[feed] = FeedSync(
+                self._syncs[feed] = take_up(
+                    self._file,
                     feed,
-                    replica,
+                    self._wanted(feed),
+                    unix_time=self._unix_time(),
                     waits=self._waits,
-                    chance=_random.random,
-                    request_id=lambda: os.urandom(messages.REQUEST_ID_BYTES),
                     answer_bytes_max=self._answer_bytes_max,
                 )
             self._opened.callback(self._link.close)
@@ -176,7 +171,8 @@ class DeviceAgent:
         """Sync now, and wait until all of what the gateway had is here.
 
         Raises:
-            SyncFailedError: the gateway refused, or the broker did, or the agent was stopped.
+            SyncFailedError: the gateway refused, or the broker did, or is not the one that it
+                should be, or the agent was stopped.
             SyncTimeoutError: it took longer than `timeout_s` seconds.
         """
         done: Future[None] = Future()
@@ -224,6 +220,11 @@ class DeviceAgent:
         if self._connection.is_up and (feeds := self._listeners.put_off):
             return f"the gateway is still preparing what is wanted of {', '.join(feeds)}"
         return self._connection.hindrance
+
+    @property
+    def hindrance_lasts(self) -> bool:
+        """Whether only other settings, certificates or another broker mend it."""
+        return self._connection.hindrance_lasts
 
     @property
     def failure(self) -> Exception | None:
@@ -382,6 +383,9 @@ class DeviceAgent:
             case events.Lost():
                 for sync in self._syncs.values():
                     sync.disconnected()
+            case events.Unreachable(lasting=True):
+                for done in self._listeners.waited():
+                    done.set_exception(SyncFailedError(self._connection.hindrance))
             case events.Unreachable() | events.Refused():
                 pass
 
@@ -390,29 +394,26 @@ class DeviceAgent:
             sync.ask_now(now)
 
     def _message(self, now: float, message: events.Message) -> None:
+        topic, payload = message.topic, message.payload
         try:
-            named = self._topics.parse(message.topic)
-            match named:
-                case StatusTopic(who) if who == GATEWAY:
-                    self._gateway_status(now, message)
-                case ReplicaTopic(self._device, feed, Channel.NOTIFY) if feed in self._syncs:
-                    self._push(now, self._syncs[feed], message.payload)
-                case ReplicaTopic(self._device, feed, Channel.RESPONSE) if feed in self._syncs:
-                    self._answer(now, self._syncs[feed], message.payload)
-                case _:
+            told = heard(self._topics, self._device, self._syncs, topic=topic, payload=payload)
+            match told:
+                case GatewayStatus(online):
+                    # A retained one only tells what the connect, which syncs anyway, finds out.
+                    if online and not message.retained:
+                        for sync in self._syncs.values():
+                            sync.gateway_returned(now)
+                case feed, Notification() as push:
+                    self._push(now, self._syncs[feed], push, payload)
+                case feed, Answer() as answer:
+                    self._answer(now, self._syncs[feed], answer, payload)
+                case None:
                     self._counts["messages on strange topics"] += 1
         except ProtocolError as error:
             self._counts[f"messages refused: {error.reason}"] += 1
-            _LOG.warning("a message on %s was refused: %s", message.topic, error)
+            _LOG.warning("a message on %s was refused: %s", topic, error)
 
-    def _gateway_status(self, now: float, message: events.Message) -> None:
-        # A retained one only tells what the connect, which syncs anyway, was about to find out.
-        if message.payload == topics.ONLINE and not message.retained:
-            for sync in self._syncs.values():
-                sync.gateway_returned(now)
-
-    def _push(self, now: float, sync: FeedSync, payload: bytes) -> None:
-        push = wire.decode(Notification, payload, bytes_max=limits.NOTIFICATION_BYTES_MAX)
+    def _push(self, now: float, sync: FeedSync, push: Notification, payload: bytes) -> None:
         result, happened = sync.on_push(now, push)
         self._counts["pushes"] += 1
         self._counts["push bytes"] += len(payload)
@@ -421,8 +422,7 @@ class DeviceAgent:
             self._observer.push_came(sync.feed, push, payload, result)
         self._listeners.changed(sync.feed, happened)
 
-    def _answer(self, now: float, sync: FeedSync, payload: bytes) -> None:
-        answer = wire.decode(Answer, payload, bytes_max=limits.ANSWER_BYTES_MAX)
+    def _answer(self, now: float, sync: FeedSync, answer: Answer, payload: bytes) -> None:
         result, done = sync.on_answer(now, answer)
         self._counts["answers"] += 1
         self._counts["answer bytes"] += len(payload)

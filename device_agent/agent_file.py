@@ -202,6 +202,13 @@ class AgentFile:
                 if self._db.in_transaction:  # SQLite ends it by itself when the disk fails
                     self._db.execute("ROLLBACK")
 
+    @property
+    @in_words()
+    def device(self) -> str | None:
+        """Whose file it is; None as long as it is nobody's."""
+        found = self._db.execute("SELECT device FROM agent").fetchone()
+        return None if found is None else str(found[0])
+
     @in_words()
     def feeds(self) -> Sequence[str]:
         """The feeds that this device has a replica of, sorted."""

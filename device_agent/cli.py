@@ -1,4 +1,4 @@
-"""The command ``device-agent``: run, sync, fetch, items, show and status."""
+"""The command ``device-agent``: run, sync, fetch, items, show, status and config."""
 
 import contextlib
 import os
@@ -28,6 +28,8 @@ app: Final = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_config: Final = typer.Typer(help="Check and show the settings.")
+app.add_typer(_config, name="config")
 
 Config = Annotated[
     Path | None,
@@ -60,6 +62,16 @@ PasswordFile = Annotated[
         help="Holds the password; - is standard input. Without it the terminal asks.",
     ),
 ]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file", metavar="FILE", help="CA certificates that the broker is verified by."
+    ),
+]
+Insecure = Annotated[
+    bool | None,
+    typer.Option("--insecure", help="Do not verify the broker; a warning at each connect says so."),
+]
 Item = Annotated[
     str, typer.Argument(metavar="ITEM", help="Its id, or a beginning that no other has.")
 ]
@@ -84,11 +96,11 @@ def _run(arguments: list[str]) -> int:
     except _UsageError as error:
         path = getattr(getattr(error, "ctx", None), "command_path", "device-agent")
         message = error.format_message().rstrip(".")
-        return _failed(f"{message}. '{path} --help' says more.", EXIT_USAGE)
+        return _failed(f"{message}. '{path} --help' says more.", code=EXIT_USAGE)
     except typer.Abort:
-        return _failed("stopped", EXIT_FAILED)
+        return _failed("stopped", code=EXIT_FAILED)
     except AgentError as error:
-        return _failed(str(error), EXIT_FAILED)
+        return _failed(*error.lines, code=EXIT_FAILED)
     except BrokenPipeError:
         # Who reads has seen enough. Python flushes once more at its end, to nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -96,10 +108,11 @@ def _run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _failed(message: str, code: int) -> int:
+def _failed(*messages: str, code: int) -> int:
     from device_agent.printing import safe_line  # noqa: PLC0415 - only an error needs it
 
-    typer.echo(f"error: {safe_line(message)}", err=True)
+    for message in messages:
+        typer.echo(f"error: {safe_line(message)}", err=True)
     return code
 
 
@@ -115,6 +128,62 @@ def _version(
         raise typer.Exit
 
 
+@_config.command(epilog=EXIT_CODES)
+def check(*, config: Config = None) -> None:
+    """Check the settings, and whether the files that they name can be used.
+
+    Nothing is connected to.
+    """
+    from device_agent import configuring  # noqa: PLC0415 - pydantic-settings takes 150 ms
+
+    configuring.check(config)
+
+
+@_config.command("show", epilog=EXIT_CODES)
+def show_settings(*, config: Config = None, as_json: AsJson = False) -> None:
+    """Show all settings as they apply, and where each comes from.
+
+    That is the settings file, a variable of the environment, the enrolment, or the default. No
+    secret is shown: settings only name the files that hold them.
+    """
+    from device_agent import configuring  # noqa: PLC0415 - pydantic-settings takes 150 ms
+
+    configuring.show(config, as_json=as_json)
+
+
+@app.command(epilog=EXIT_CODES)
+def enroll(
+    line: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="LINE", help="The credential; others may see it here.", show_default=False
+        ),
+    ] = None,
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", metavar="FILE", help="Holds the credential; - is standard input."),
+    ] = None,
+    data: Data = None,
+    config: Config = None,
+) -> None:
+    """Take the credential that 'gateway device add' shows, and keep it here.
+
+    Without LINE and --file the terminal asks for it. It is kept in the data directory: 'run',
+    'sync' and 'fetch' with that directory need nothing else. What the command line, the environment
+    or a settings file says goes before it. Nothing is connected to.
+    """
+    import shlex  # noqa: PLC0415 - only this command needs it
+
+    from device_agent import enrolling  # noqa: PLC0415 - pydantic takes 150 ms
+
+    if line is not None and file is not None:
+        raise typer.BadParameter("LINE and --file exclude each other")
+    options = [("--data", data), ("--config", config)]
+    again = "".join(f" {name} {shlex.quote(str(path))}" for name, path in options if path)
+    enrolling.enroll(_settings(config, data_dir=data), line=line, file=file, again=again)
+
+
 @app.command(epilog=EXIT_CODES)
 def run(
     *,
@@ -124,12 +193,26 @@ def run(
     data: Data = None,
     config: Config = None,
     password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    insecure: Insecure = None,
 ) -> None:
-    """Keep this device in step until SIGTERM or Ctrl-C."""
+    """Keep this device in step until SIGTERM or Ctrl-C.
+
+    Settings come from these options, else from variables TALLYSYNC_AGENT_<KEY>, else from the
+    settings file, else from the enrolment. docs/settings.md and config/device_agent.toml have all,
+    'device-agent config check' checks them, and 'device-agent config show' shows them.
+    """
     from device_agent import running  # noqa: PLC0415 - paho and pydantic take 200 ms
 
-    settings = _settings(
-        config, id=device, feeds=feed, broker=broker, data_dir=data, password_file=password_file
+    settings = _enrolled(
+        config,
+        id=device,
+        feeds=feed,
+        broker=broker,
+        data_dir=data,
+        password_file=password_file,
+        ca_file=ca_file,
+        insecure=insecure,
     )
     running.run(settings)
 
@@ -143,14 +226,23 @@ def sync(
     data: Data = None,
     config: Config = None,
     password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    insecure: Insecure = None,
     timeout: Timeout = 60.0,
     as_json: AsJson = False,
 ) -> None:
     """Sync once, until all is here, and exit."""
     from device_agent import running, showing  # noqa: PLC0415 - paho and pydantic take 200 ms
 
-    settings = _settings(
-        config, id=device, feeds=feed, broker=broker, data_dir=data, password_file=password_file
+    settings = _enrolled(
+        config,
+        id=device,
+        feeds=feed,
+        broker=broker,
+        data_dir=data,
+        password_file=password_file,
+        ca_file=ca_file,
+        insecure=insecure,
     )
     running.sync(settings, timeout_s=timeout)
     showing.status(settings, settings.feeds, as_json=as_json)
@@ -168,6 +260,8 @@ def fetch(
     data: Data = None,
     config: Config = None,
     password_file: PasswordFile = None,
+    ca_file: CaFile = None,
+    insecure: Insecure = None,
     timeout: Timeout = 600.0,
     as_json: AsJson = False,
 ) -> None:
@@ -178,8 +272,14 @@ def fetch(
     """
     from device_agent import fetching  # noqa: PLC0415 - paho and pydantic take 200 ms
 
-    settings = _settings(
-        config, id=device, broker=broker, data_dir=data, password_file=password_file
+    settings = _enrolled(
+        config,
+        id=device,
+        broker=broker,
+        data_dir=data,
+        password_file=password_file,
+        ca_file=ca_file,
+        insecure=insecure,
     )
     fetching.fetch(settings, feed, item, timeout_s=timeout, as_json=as_json)
 
@@ -225,6 +325,14 @@ def status(*, data: Data = None, config: Config = None, as_json: AsJson = False)
     from device_agent import showing  # noqa: PLC0415 - pydantic takes 50 ms
 
     showing.status(_settings(config, data_dir=data), (), as_json=as_json)
+
+
+def _enrolled(config: Path | None, **overrides: object) -> "Settings":
+    """The settings, and below them what the enrolment in the data directory says."""
+    from device_agent import enrolment  # noqa: PLC0415 - see `_settings`
+
+    settings = _settings(config, **overrides)
+    return enrolment.completed(settings, enrolment.kept(settings.data_dir))
 
 
 def _settings(config: Path | None, **overrides: object) -> "Settings":

@@ -7,6 +7,7 @@ from typing import Final
 from device_agent import events
 from device_agent.errors import SyncFailedError
 from device_agent.rival import explanation
+from sync_protocol.addresses import address_text
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ class Connection:
         self, device: str, address: tuple[str, int], *, refusals_max: int, counts: Counter[str]
     ) -> None:
         self.is_up = False
+        self.hindrance_lasts = False
         self._device = device
         self._address = address
         self._refusals_max = refusals_max
@@ -35,8 +37,7 @@ class Connection:
 
     @property
     def _broker(self) -> str:
-        host, port = self._address
-        return f"the broker at {f'[{host}]' if ':' in host else host}:{port}"
+        return f"the broker at {address_text(*self._address)}"
 
     def take(self, event: events.ConnectionEvent) -> None:
         """Note what happened.
@@ -44,6 +45,7 @@ class Connection:
         Raises:
             SyncFailedError: the broker refused the device, and there is no use in trying on.
         """
+        self.hindrance_lasts = isinstance(event, events.Unreachable) and event.lasting
         match event:
             case events.Connected():
                 self.is_up = True
@@ -77,7 +79,8 @@ class Connection:
         self._unreachable = refused.reason
         if refused.lasting or self._refusals >= self._refusals_max:
             raise SyncFailedError(
-                f"{message}; check the device id, its password and its feeds, or enrol it:"
-                " gateway device add"
+                f"{message}; check the device id, its password and its feeds: was the device"
+                " removed or its password changed? 'gateway device add' enrols it, or 'gateway"
+                " device rotate' gives it another password; 'device-agent enroll' takes it here"
             )
         _LOG.warning("%s; trying again", message)

@@ -2,7 +2,12 @@
 
 
 class AgentError(Exception):
-    """Something that a user can mend; the message is one line for people and says how."""
+    """Something that a user can mend; the message is for people, one line, and says how."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message, or one for each thing to mend."""
+        return (str(self),)
 
 
 class NotFoundError(AgentError):

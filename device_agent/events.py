@@ -32,9 +32,14 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No connection could be made."""
+    """No connection could be made.
+
+    Attributes:
+        lasting: nothing mends it but other settings, certificates, or another broker.
+    """
 
     reason: str
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

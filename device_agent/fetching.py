@@ -86,6 +86,8 @@ class _ByOwnAgent:
     def wait(self, seconds: float) -> None:
         if self.agent.wait_stopped(seconds):
             raise AgentError(str(self.agent.failure or "the agent was stopped"))
+        if self.agent.hindrance_lasts:
+            raise AgentError(self.agent.hindrance)
         if not self._refusals.empty():
             raise AgentError(self._refusals.get())
 

@@ -14,7 +14,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from device_agent.events import Connected, ConnectionEvent, Lost, Refused, Unreachable
 from device_agent.rival import RECONNECT_WAIT_S, Rival
+from programs.tls import Security, Trouble
 from sync_protocol import topics
 from sync_protocol.names import GATEWAY
 from sync_protocol.topics import Channel, Topics
@@ -24,6 +26,8 @@ _LOG: Final = logging.getLogger(__name__)
 UNSENT_MESSAGES_MAX: Final = 20
 RECONNECT_WAIT_S_MAX: Final = 30
 GOODBYE_S_MAX: Final = 2.0
+# For TCP, and once more for the handshake of TLS: a broker that hangs is tried again.
+CONNECT_S_MAX: Final = 5.0
 # paho's word, without MQTT 5, for a connection that the other side closed.
 _CLOSED: Final = "Unspecified error"
 
@@ -42,23 +46,21 @@ class DeviceLink:
         device: str,
         feeds: Sequence[str],
         password: str,
+        security: Security,
         keepalive_s: int,
         topic_names: Topics,
-        on_ready: Callable[[], None],
-        on_lost: Callable[[str, bool], None],
-        on_unreachable: Callable[[str], None],
-        on_refused: Callable[[str, bool], None],
+        on_event: Callable[[ConnectionEvent], None],
         on_message: Callable[[str, bytes, bool], None],
     ) -> None:
         self._device = device
         self._topics = topic_names
+        self._security = security
         self._keepalive_s = keepalive_s
-        self._on_ready = on_ready
-        self._on_lost = on_lost
-        self._on_unreachable = on_unreachable
-        self._on_refused = on_refused
+        self._on_event = on_event
         self._on_message = on_message
         self._ready = threading.Event()
+        # A connection on which the broker has not answered the login yet.
+        self._logging_in: object = None
         self._rival = Rival()  # of paho's thread
         replicas = [
             (topic_names.replica(device, feed, channel), qos)
@@ -74,6 +76,9 @@ class DeviceLink:
             protocol=MQTTProtocolVersion.MQTTv311,
         )
         client.username_pw_set(device, password)
+        client.connect_timeout = CONNECT_S_MAX
+        if security.context is not None:
+            client.tls_set_context(security.context)
         client.will_set(topic_names.status(device), topics.OFFLINE, qos=1, retain=True)
         client.reconnect_delay_set(RECONNECT_WAIT_S, RECONNECT_WAIT_S_MAX)
         client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
@@ -82,7 +87,7 @@ class DeviceLink:
         client.on_disconnect = self._disconnected
         client.on_subscribe = self._subscribed
         client.on_message = self._received
-        client.on_socket_open = _no_delay
+        client.on_socket_open = self._opened
         self._client = client
 
     def start(self, host: str, port: int) -> None:
@@ -115,6 +120,13 @@ class DeviceLink:
 
     # What paho calls, in its own thread.
 
+    def _opened(self, _client: Client, _userdata: object, sock: Any) -> None:  # noqa: ANN401 - any of paho's sockets
+        # Without it each round trip waits 40 ms for Nagle's algorithm and a delayed ACK.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._logging_in = sock
+        if self._security.warning is not None:
+            _LOG.warning("%s", self._security.warning)
+
     def _connected(
         self,
         client: Client,
@@ -123,15 +135,17 @@ class DeviceLink:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        self._logging_in = None
         if reason.is_failure:
-            self._on_refused(str(reason), False)  # noqa: FBT003 - a callback
+            self._on_event(Refused(str(reason), lasting=False))
             return
         client.subscribe(self._subscriptions)
 
     def _not_connected(self, _client: Client, _userdata: object) -> None:
         self._rival = self._rival.excused()
         # paho calls this while it handles the error, and tells no other way which one it was.
-        self._on_unreachable(str(sys.exc_info()[1]))
+        trouble = self._security.explained(sys.exc_info()[1])
+        self._on_event(Unreachable(trouble.text, trouble.lasting))
 
     def _subscribed(
         self,
@@ -147,12 +161,12 @@ class DeviceLink:
             if reason.is_failure
         ]
         if refused:
-            self._on_refused(f"it may not subscribe to {refused[0]}", True)  # noqa: FBT003 - a callback
+            self._on_event(Refused(f"it may not subscribe to {refused[0]}", lasting=True))
             return
         client.publish(self._topics.status(self._device), topics.ONLINE, qos=1, retain=True)
         self._rival = self._rival.connected(time.monotonic())
         self._ready.set()
-        self._on_ready()
+        self._on_event(Connected())
 
     def _disconnected(
         self,
@@ -162,16 +176,21 @@ class DeviceLink:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        closed = str(reason) == _CLOSED
+        logging_in, self._logging_in = self._logging_in, None
+        if logging_in is not None and reason.is_failure:
+            trouble = self._security.closed(logging_in) if closed else Trouble(str(reason))
+            self._on_event(Unreachable(trouble.text, trouble.lasting))
         if not self._ready.is_set():
             return
         self._ready.clear()
-        closed = str(reason) == _CLOSED
         rival = self._rival
         self._rival = rival.closed(time.monotonic()) if closed else rival.excused()
         # paho waits by itself, after this callback.
         wait_s = self._rival.wait_s(_random.random())
         client.reconnect_delay_set(wait_s, max(wait_s, RECONNECT_WAIT_S_MAX))
-        self._on_lost("the broker closed it" if closed else str(reason), self._rival.suspected)
+        why = "the broker closed it" if closed else str(reason)
+        self._on_event(Lost(why, rival=self._rival.suspected))
 
     def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:
@@ -180,8 +199,3 @@ class DeviceLink:
             self._on_message(message.topic, bytes(message.payload), message.retain)
         except Exception:
             _LOG.exception("a message could not be handed on")
-
-
-def _no_delay(_client: Client, _userdata: object, sock: Any) -> None:  # noqa: ANN401 - any of paho's sockets
-    # Without it each round trip waits 40 ms for Nagle's algorithm and a delayed ACK.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Final
 
+from device_agent import enrolment
 from device_agent.agent import REFUSALS_MAX, DeviceAgent
 from device_agent.agent_file import AgentFile
 from device_agent.data_dir import POKE, STORE_FILE, announce
@@ -18,8 +19,9 @@ from device_agent.feed_sync import SyncDone
 from device_agent.password import read_password
 from device_agent.printing import safe_line
 from device_agent.results import Event, Happened
-from device_agent.settings import ENVIRONMENT_PREFIX, Settings, broker_address
+from device_agent.settings import ENVIRONMENT_PREFIX, Settings
 from device_agent.views import WantedView
+from sync_protocol.addresses import broker_address
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -161,9 +163,13 @@ def make_agent(
     if not feeds:
         raise AgentError(_unset("feed", "--feed FEED", "feeds"))
     host, port = broker_address(settings.broker)
-    password, warning = read_password(settings.id, settings.password_file)
-    if warning is not None:
-        _LOG.warning("%s", warning)
+    credential = enrolment.kept(settings.data_dir)
+    password = enrolment.secret_of(settings, credential)
+    if password is None:
+        secret = read_password(settings.id, settings.password_file)
+        password = secret.text
+        if secret.warning is not None:
+            _LOG.warning("%s", secret.warning)
     return DeviceAgent(
         settings.id,
         feeds=feeds,
@@ -171,6 +177,7 @@ def make_agent(
         port=port,
         password=password,
         data_dir=settings.data_dir,
+        tls=enrolment.tls_of(settings, credential),
         views={feed: settings.wanted(feed) for feed in feeds} if views is None else views,
         on_change=on_change,
         on_sync=on_sync,
@@ -186,7 +193,7 @@ def make_agent(
 def _unset(what: str, option: str, key: str) -> str:
     return (
         f"no {what}: give {option}, {key} in the file of --config, or"
-        f" {ENVIRONMENT_PREFIX}{key.upper()}"
+        f" {ENVIRONMENT_PREFIX}{key.upper()}; or 'device-agent enroll' takes it from a credential"
     )
 
 

@@ -39,12 +39,14 @@ class Schedule:
         look: when to send one if something is known to be missing then.
         deadline: when the outstanding request counts as lost, None without one.
         attempts: requests in a row without an answer that helped.
+        not_before: when the gateway will answer again; only a user or a connect asks earlier.
     """
 
     due: float | None = None
     look: float | None = None
     deadline: float | None = None
     attempts: int = 0
+    not_before: float | None = None
 
     def at_once(self, now: float) -> "Schedule":
         """Somebody asks for a sync: the user or a connect."""
@@ -59,6 +61,8 @@ class Schedule:
         if self.attempts:
             return self  # the gateway does not answer: the backoff decides
         at = now + waits.debounce_s * _jitter(chance)
+        if self.not_before is not None:
+            at = max(at, self.not_before)
         if forced:
             return replace(self, due=at if self.due is None else min(self.due, at))
         return replace(self, look=at if self.look is None else min(self.look, at))
@@ -107,7 +111,7 @@ class Schedule:
         wait_s = min(max(retry_after_s, RETRY_AFTER_S_MIN), RETRY_AFTER_S_MAX) * (
             1.0 + _JITTER_SHARE * chance
         )
-        return Schedule(due=now + wait_s, attempts=self.attempts)
+        return Schedule(due=now + wait_s, attempts=self.attempts, not_before=now + wait_s)
 
     def disconnected(self) -> "Schedule":
         """Nothing can be sent or heard: the next connect asks at once."""

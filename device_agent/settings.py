@@ -1,111 +1,54 @@
-"""The agent's settings: defaults, a TOML file, and TALLYSYNC_AGENT_... in the environment."""
+"""The agent's settings: which there are, and which of them exclude each other."""
 
 import os
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from annotated_types import Ge, Le, Len
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import Field
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from device_agent.errors import AgentError
 from device_agent.schedule import Waits
 from device_agent.views import WantedView, wanted_view
+from programs import settings_file
+from programs.settings_model import ProgramSettings, SettingsTable
+from programs.settings_types import (
+    BrokerAddress,
+    FilePath,
+    FolderPath,
+    FromEnrolment,
+    KeyFilePath,
+    OrAll,
+    PasswordFilePath,
+    TopicPrefix,
+    Words,
+    comma_separated,
+    comma_separated_pairs,
+    or_all,
+)
 from programs.tls_settings import TlsMode
 from sync_protocol import limits
 from sync_protocol.names import DeviceId, FeedName, Folder, Kind, Representation
-from sync_protocol.topics import PREFIX_DEFAULT, Topics
+from sync_protocol.topics import PREFIX_DEFAULT
 from sync_protocol.wire import Format
 
 ENVIRONMENT_PREFIX: Final = "TALLYSYNC_AGENT_"
-# Names the settings file itself, so it is no setting.
-CONFIG_VARIABLE: Final = ENVIRONMENT_PREFIX + "CONFIG"
 # Where `gateway run` has its embedded broker.
 BROKER_DEFAULT: Final = "127.0.0.1:21883"
 
-# Says of any limit of what is wanted that there is none.
-ALL: Final = "all"
 DAYS_MAX: Final = 36_500
 # Contacts, calendar entries and nearly all mails are smaller, and are to be whole without a word.
 # What is larger holds attachments, which would keep a slow link busy for minutes, mostly for
 # nothing: few are ever opened on a handheld.
 REMAINDER_BYTES_DEFAULT: Final = 1 * limits.MIB
 
-_PORT_MAX: Final = 65_535
 _WAITS: Final = Waits()
 
 
-class SettingsError(AgentError, ValueError):
-    """The settings cannot be used; the message says which, where and how to mend it."""
-
-
-def broker_address(text: str) -> tuple[str, int]:
-    """The host and the port of ``HOST:PORT``; ValueError says what is wrong with it.
-
-    A literal IPv6 address stands in brackets, as in ``[::1]:1883`` (RFC 3986, section 3.2.2).
-    """
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"an IPv6 address stands in brackets, like [::1]:1883, not {text!a}")
-    if not (colon and host and host.isprintable() and set(host).isdisjoint(" []/@")):
-        raise ValueError(f"a broker is HOST:PORT, like mqtt.example.org:1883, not {text!a}")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) <= _PORT_MAX):
-        raise ValueError(f"a broker's port is 1 to {_PORT_MAX}, not {port!a}")
-    return host, int(port)
-
-
-def _checked_broker(text: str) -> str:
-    broker_address(text)
-    return text
-
-
-def _checked_prefix(text: str) -> str:
-    return Topics(text).prefix
-
-
-def _split(value: object) -> object:
-    """Lists in the environment are separated by commas."""
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-
-
-def _or_all(value: object) -> object:
-    return None if value == ALL else value
-
-
-def _split_or_all(value: object) -> object:
-    return _split(_or_all(value))
-
-
-def _pairs(value: object) -> object:
-    """A table in the environment is KEY=VALUE, separated by commas."""
-    if not isinstance(value, str):
-        return value
-    found: dict[str, str] = {}
-    for pair in filter(None, value.split(",")):
-        key, equals, name = (part.strip() for part in pair.partition("="))
-        if not equals:
-            raise ValueError(f"it is KIND=REPRESENTATION, separated by commas, not {pair!a}")
-        if key in found:
-            raise ValueError(f"{key} is there twice")
-        found[key] = name
-    return found
+class SettingsError(settings_file.SettingsError, AgentError):
+    """The settings cannot be used; see `programs.settings_file.SettingsError`."""
 
 
 def _data_dir() -> Path:
@@ -117,67 +60,222 @@ def _data_dir() -> Path:
 _Bytes = Annotated[int, Ge(0), Le(limits.CONTENT_BYTES_MAX)]
 
 
-class FeedSettings(BaseModel):
+class FeedSettings(SettingsTable):
     """What is wanted of a feed; None restricts nothing, and is written "all"."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kinds: Annotated[
         Annotated[tuple[Kind, ...], Len(1, limits.VIEW_KINDS_MAX)] | None,
         NoDecode,
-        BeforeValidator(_split_or_all),
-    ] = None
+        comma_separated,
+        or_all,
+        OrAll(),
+        Words("a list of kinds"),
+    ] = Field(
+        default=None,
+        description='The kinds of items, as in ["contact", "event"]; "all" are all kinds.',
+    )
     folders: Annotated[
         Annotated[tuple[Folder, ...], Len(1, limits.VIEW_FOLDERS_MAX)] | None,
         NoDecode,
-        BeforeValidator(_split_or_all),
-    ] = None
-    days: Annotated[Annotated[int, Ge(1), Le(DAYS_MAX)] | None, BeforeValidator(_or_all)] = None
+        comma_separated,
+        or_all,
+        OrAll(),
+        Words("a list of folders"),
+    ] = Field(
+        default=None,
+        description=(
+            'The folders, without those below them, as in ["Inbox", "Lists/Family"]; "" are the'
+            " items that are in none."
+        ),
+    )
+    days: Annotated[Annotated[int, Ge(1), Le(DAYS_MAX)] | None, or_all, OrAll()] = Field(
+        default=None,
+        description=(
+            "The time window: days before midnight (UTC) of today, as in 30. What is about nothing"
+            " later is not wanted, and is dropped when it falls out, with or without a connection;"
+            " items without a date stay. The gateway's operator may allow fewer days."
+        ),
+    )
     representations: Annotated[
         dict[Kind, Representation],
         Len(0, limits.VIEW_KINDS_MAX),
         NoDecode,
-        BeforeValidator(_pairs),
-    ] = Field(default_factory=dict)
-    portion_bytes: Annotated[_Bytes | None, BeforeValidator(_or_all)] = None
-    item_bytes_max: Annotated[_Bytes | None, BeforeValidator(_or_all)] = None
-    remainder_bytes_max: Annotated[_Bytes | None, BeforeValidator(_or_all)] = (
-        REMAINDER_BYTES_DEFAULT
+        comma_separated_pairs,
+        Words("a table of kinds with their representations"),
+    ] = Field(
+        default_factory=dict,
+        description=(
+            'In which representation contents come, by kind, as in { contact = "compact", mail ='
+            ' "compact" }. Other kinds come as they are, "native". In the environment as'
+            " contact=compact,mail=compact."
+        ),
+    )
+    portion_bytes: Annotated[_Bytes | None, or_all, OrAll()] = Field(
+        default=None,
+        description=(
+            "Bytes of the first portion of a content that is larger; the rest comes later."
+            ' "all" leaves it to the gateway what comes at once.'
+        ),
+    )
+    item_bytes_max: Annotated[_Bytes | None, or_all, OrAll()] = Field(
+        default=None,
+        description="Bytes of the largest content that is wanted: larger items are left out.",
+    )
+    remainder_bytes_max: Annotated[_Bytes | None, or_all, OrAll()] = Field(
+        default=REMAINDER_BYTES_DEFAULT,
+        description=(
+            "Bytes of the largest content whose rest comes by itself; larger ones wait for"
+            ' "device-agent fetch ITEM". 0 waits with all, "all" with none. What is no larger than'
+            " portion_bytes is to come whole in any case. Nearly all contacts, events and mails are"
+            " below 1 MiB; the rest are attachments, which would keep a slow link busy for minutes"
+            " and which few people open on a handheld."
+        ),
     )
 
 
-class Settings(BaseSettings, FeedSettings):
+class Settings(ProgramSettings, FeedSettings):
     """All settings of the agent. Names end in their unit: `_s` are seconds.
 
     What is wanted of a feed holds for all of them, but where `feed` says it of one.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, toml_file=None
-    )
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX)
+    program: ClassVar[str] = "device-agent"
 
-    id: DeviceId | None = None
-    feeds: Annotated[tuple[FeedName, ...], NoDecode, BeforeValidator(_split)] = ()
-    broker: Annotated[str, AfterValidator(_checked_broker)] = BROKER_DEFAULT
-    tls: TlsMode = "auto"
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    insecure: bool = False
-    data_dir: Path = Field(default_factory=_data_dir)
-    password_file: Path | None = None
-    sync_period_s: Annotated[float, Ge(1), Le(86_400)] = _WAITS.period_s
-    debounce_s: Annotated[float, Ge(0), Le(60)] = _WAITS.debounce_s
-    request_timeout_s: Annotated[float, Ge(0.1), Le(600)] = _WAITS.request_timeout_s
-    backoff_s: Annotated[float, Ge(0.1), Le(600)] = _WAITS.backoff_s
-    backoff_s_max: Annotated[float, Ge(0.1), Le(86_400)] = _WAITS.backoff_s_max
-    keepalive_s: Annotated[int, Ge(5), Le(3600)] = 60
+    id: Annotated[DeviceId | None, FromEnrolment()] = Field(
+        default=None,
+        description=("Who this device is: 1 to 64 of A-Z a-z 0-9 _ and -. No default; or --id."),
+        examples=["handheld-1"],
+    )
+    feeds: Annotated[
+        tuple[FeedName, ...],
+        NoDecode,
+        comma_separated,
+        Words("a list of names of feeds"),
+        FromEnrolment(),
+    ] = Field(
+        default=(),
+        description="The feeds to keep here. No default; or --feed, once for each.",
+        examples=[["contacts", "calendar"]],
+    )
+    broker: Annotated[BrokerAddress, FromEnrolment()] = Field(
+        default=BROKER_DEFAULT,
+        description='The MQTT broker, HOST:PORT; an IPv6 address in brackets: "[::1]:21883".',
+    )
+    tls: Annotated[TlsMode, FromEnrolment()] = Field(
+        default="auto",
+        description=(
+            'Whether the broker is spoken to with TLS: "auto" (with TLS unless it is on this'
+            ' machine\'s loopback), "on" or "off".'
+        ),
+    )
+    ca_file: FilePath | None = Field(
+        default=None,
+        description=(
+            "A file of PEM with the CA certificates that the broker is verified by. Without it,"
+            " that of the enrolment, or those of the system. Or --ca-file."
+        ),
+        examples=["/etc/tallysync/ca.crt"],
+    )
+    cert_file: FilePath | None = Field(
+        default=None,
+        description="For mutual TLS: the device's own certificate, in PEM.",
+        examples=["/etc/tallysync/phone.crt"],
+    )
+    key_file: KeyFilePath | None = Field(
+        default=None,
+        description=(
+            "For mutual TLS: the private key of that certificate, in PEM, readable by nobody else."
+        ),
+        examples=["/etc/tallysync/phone.key"],
+    )
+    insecure: bool = Field(
+        default=False,
+        description=(
+            'true does not verify the broker\'s certificate, and lets tls = "off" reach other'
+            " machines. Whoever is on the way can read and change all. The agent says so at each"
+            " connect."
+        ),
+    )
+    data_dir: FolderPath = Field(
+        default_factory=_data_dir,
+        description=(
+            "Where items, tokens and collections are kept: one SQLite file. One agent for each"
+            " directory. By default tallysync/agent below $XDG_DATA_HOME, or below ~/.local/share"
+            " without it."
+        ),
+        examples=["/var/lib/tallysync/agent"],
+    )
+    password_file: PasswordFilePath | None = Field(
+        default=None,
+        description=(
+            'A file that holds the device\'s password, readable by nobody else; "-" is standard'
+            " input. Without one it is that of the enrolment, or is asked for on the terminal. Or"
+            " --password-file."
+        ),
+        examples=["/etc/tallysync/agent.password"],
+    )
+    sync_period_s: Annotated[float, Ge(1), Le(86_400)] = Field(
+        default=_WAITS.period_s,
+        description=(
+            "Seconds between syncs when nothing else asks for one. Up to half of it is taken away"
+            " at random, so that devices do not ask in step."
+        ),
+    )
+    debounce_s: Annotated[float, Ge(0), Le(60)] = Field(
+        default=_WAITS.debounce_s,
+        description=(
+            "Seconds from the first sign of a lost push to the sync that repairs it, less up to"
+            " half."
+        ),
+    )
+    request_timeout_s: Annotated[float, Ge(0.1), Le(600)] = Field(
+        default=_WAITS.request_timeout_s,
+        description="Seconds to wait for the answer to one request.",
+    )
+    backoff_s: Annotated[float, Ge(0.1), Le(600)] = Field(
+        default=_WAITS.backoff_s,
+        description=(
+            "Seconds: the longest first wait after a request without an answer. It doubles with"
+            " each further one, and the wait itself is drawn at random below it."
+        ),
+    )
+    backoff_s_max: Annotated[float, Ge(0.1), Le(86_400)] = Field(
+        default=_WAITS.backoff_s_max,
+        description="Seconds: how far it doubles. Not less than backoff_s.",
+    )
+    keepalive_s: Annotated[int, Ge(5), Le(3600)] = Field(
+        default=60,
+        description=(
+            "Seconds of silence after which agent and broker look whether the other is still there."
+        ),
+    )
     answer_bytes_max: Annotated[
         int, Ge(limits.ANSWER_BYTES_MIN), Le(limits.ANSWER_BYTES_MAX // 2)
-    ] = limits.ANSWER_BYTES_DEFAULT
-    format: Format = Format.CBOR
-    topic_prefix: Annotated[str, AfterValidator(_checked_prefix)] = PREFIX_DEFAULT
-    feed: dict[FeedName, FeedSettings] = Field(default_factory=dict)
+    ] = Field(
+        default=limits.ANSWER_BYTES_DEFAULT,
+        description="Bytes of one answer of the gateway; what does not fit comes with the next.",
+    )
+    format: Format = Field(
+        default=Format.CBOR,
+        description='How messages are written: "cbor", or "json", which is longer and can be read.',
+    )
+    topic_prefix: Annotated[TopicPrefix, FromEnrolment()] = Field(
+        default=PREFIX_DEFAULT,
+        description="What all topics begin with; the gateway's must be the same.",
+    )
+    feed: Annotated[
+        dict[FeedName, FeedSettings],
+        NoDecode,
+        Words("a table like [feed.mail], which only a settings file can hold"),
+    ] = Field(
+        default_factory=dict,
+        description=(
+            "What is wanted of one feed, where it is another than what is wanted of all, in a table"
+            " of its name, which comes last in this file."
+        ),
+        examples=[{"mail": {"days": 30}}],
+    )
 
     def wanted(self, feed: str) -> WantedView:
         """What is wanted of that feed."""
@@ -197,18 +295,20 @@ class Settings(BaseSettings, FeedSettings):
             backoff_s_max=self.backoff_s_max,
         )
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The command line before the environment before the file before the defaults."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """See `ProgramSettings`."""
+        if (self.cert_file is None) != (self.key_file is None):
+            has, lacks = ("cert_file", "key_file")[:: 1 if self.key_file is None else -1]
+            yield has, f"is set and {lacks} is not: mutual TLS needs both"
+        if self.backoff_s > self.backoff_s_max:
+            key = "backoff_s" if "backoff_s" in self.model_fields_set else "backoff_s_max"
+            yield (
+                key,
+                (
+                    f"makes the first wait ({self.backoff_s:g} s) longer than the longest"
+                    f" ({self.backoff_s_max:g} s, backoff_s_max)"
+                ),
+            )
 
 
 def load(path: Path | None = None, **overrides: object) -> Settings:
@@ -219,55 +319,14 @@ def load(path: Path | None = None, **overrides: object) -> Settings:
         overrides: what the command line says; None does not override.
 
     Raises:
-        SettingsError: the file or a value cannot be used.
+        SettingsError: with all that is wrong.
     """
-    values = {name: value for name, value in overrides.items() if value is not None}
-    _check_environment(os.environ)
+    return loaded(path, **overrides).settings
 
-    class FromFile(Settings):
-        model_config = SettingsConfigDict(toml_file=path)
 
-    if path is not None and not path.is_file():
-        raise SettingsError(f"there is no settings file {path}")
+def loaded(path: Path | None = None, **overrides: object) -> settings_file.Loaded[Settings]:
+    """The settings as of `load`, with where each came from."""
     try:
-        return FromFile(**values)  # type: ignore[arg-type]  # pydantic checks them
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path} is not TOML: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
-    except ValidationError as error:
-        raise SettingsError(_explained(error, path, values)) from error
-
-
-def _check_environment(environment: Mapping[str, str]) -> None:
-    # A table of tables has no place in a variable.
-    names = Settings.model_fields.keys() - {"feed"}
-    known = {(ENVIRONMENT_PREFIX + name).upper() for name in names}
-    known.add(CONFIG_VARIABLE)
-    for variable in sorted(environment):
-        if variable.upper().startswith(ENVIRONMENT_PREFIX) and variable.upper() not in known:
-            raise SettingsError(
-                f"no setting is called {variable} (environment); known are"
-                f" {', '.join(sorted(known))}"
-            )
-
-
-def _explained(error: ValidationError, path: Path | None, values: Mapping[str, object]) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    key = str(first["loc"][0])
-    where = ".".join(str(part) for part in first["loc"] if part != "[key]")
-    if first["type"] == "extra_forbidden":
-        model = Settings if len(first["loc"]) == 1 else FeedSettings
-        known = ", ".join(model.model_fields)
-        return f"no setting is called {where} ({path}); known are {known}"
-    in_environment = any(name.upper() == ENVIRONMENT_PREFIX + key.upper() for name in os.environ)
-    if key in values:
-        source = "the command line"
-    elif in_environment:
-        source = ENVIRONMENT_PREFIX + key.upper()
-    else:
-        source = str(path)
-    said = first["msg"].removeprefix("Value error, ")
-    may_be_all = FeedSettings.model_fields.keys() - {"representations"}
-    otherwise = f', or "{ALL}"' if first["loc"][-1] in may_be_all else ""
-    return f"{where} ({source}): {said}{otherwise}"
+        return settings_file.read(Settings, path, overrides)
+    except settings_file.SettingsError as error:
+        raise SettingsError(error.problems) from None

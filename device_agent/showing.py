@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from device_agent import inspection
+from device_agent import enrolment, inspection
 from device_agent.agent_file import AgentFile
 from device_agent.data_dir import STORE_FILE
 from device_agent.errors import AgentError
@@ -28,6 +28,8 @@ from device_agent.printing import (
 from device_agent.replica import completes_up_to
 from device_agent.settings import Settings
 from device_agent.store import HeldItem
+from sync_protocol.addresses import address_text
+from sync_protocol.credential import Credential
 
 _RANGES_SHOWN: Final = 6
 
@@ -93,25 +95,42 @@ def raw(settings: Settings, only: Sequence[str], named: str) -> None:
 def status(settings: Settings, only: Sequence[str], *, as_json: bool) -> None:
     """Print what is held, and how fresh it is."""
     path = settings.data_dir / STORE_FILE
-    with _opened(settings) as file:
-        found = [
-            inspection.status(
-                file,
-                feed,
-                now=time.time(),
-                period_s=settings.sync_period_s,
-                remainder_bytes_max=settings.wanted(feed).remainder_bytes_max,
-            )
-            for feed in inspection.feeds(file, only)
-        ]
-        size = inspection.file_bytes(path)
+    enrolled = enrolment.kept(settings.data_dir)
+    found, size = [], 0
+    if path.exists() or enrolled is None:  # and if there is neither, this says what to do
+        with _opened(settings) as file:
+            found = [
+                inspection.status(
+                    file,
+                    feed,
+                    now=time.time(),
+                    period_s=settings.sync_period_s,
+                    remainder_bytes_max=settings.wanted(feed).remainder_bytes_max,
+                )
+                for feed in inspection.feeds(file, only)
+            ]
+            size = inspection.file_bytes(path)
     if as_json:
         each = [inspection.status_fields(one) for one in found]
-        typer.echo(json_text({"file": str(path), "file_bytes": size, "feeds": each}))
+        shown = None if enrolled is None else _enrolment_fields(enrolled)
+        all_of_it = {"file": str(path), "file_bytes": size, "feeds": each, "enrolment": shown}
+        typer.echo(json_text(all_of_it))
         return
+    if enrolled is not None:
+        typer.echo(safe_line(f"enrolled as {enrolled.summary}"))
     for one in found:
         _print_status(one)
     typer.echo(f"{safe_line(str(path))}: {size_text(size)}")
+
+
+def _enrolment_fields(enrolled: Credential) -> dict[str, object]:
+    return {
+        "device": enrolled.device,
+        "broker": address_text(enrolled.host, enrolled.port),
+        "feeds": list(enrolled.feeds),
+        "topic_prefix": enrolled.topic_prefix,
+        "has_ca": enrolled.ca is not None,
+    }
 
 
 @contextlib.contextmanager

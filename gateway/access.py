@@ -32,8 +32,8 @@ class Access:
         match self._parsed(topic):
             case ReplicaTopic(channel=channel):
                 return channel is not Channel.REQUEST
-            case StatusTopic(who=who):
-                return who == GATEWAY
+            case StatusTopic():
+                return True  # it clears those of devices that were thrown out
             case None:
                 return False
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -86,6 +86,7 @@ def create_app(service: Service, *, token: str, port: int) -> ASGIApp:
             Route("/v1/devices", endpoints.add_device, methods=["POST"]),
             Route("/v1/devices/{device}", endpoints.device),
             Route("/v1/devices/{device}", endpoints.remove_device, methods=["DELETE"]),
+            Route("/v1/devices/{device}/rotate", endpoints.rotate_device, methods=["POST"]),
             Route("/v1/devices/{device}/resync", endpoints.resync_device, methods=["POST"]),
             Route("/v1/devices/{device}/allowed", endpoints.limit_device, methods=["PUT"]),
         ],
@@ -266,8 +267,19 @@ class _Endpoints:
             )
         except DeviceError as error:
             raise RefusedError(409, "exists", str(error)) from error
-        feeds = tuple(sorted(set(new.feeds)))
-        return _answer(models.Enrolled(id=new.id, feeds=feeds, credential=credential), status=201)
+        return _answer(self._enrolled(new.id, new.feeds, credential), status=201)
+
+    async def rotate_device(self, request: Request) -> Response:
+        device_id = _device_id(request)
+        credential = await self._run(self._service.devices.rotate, device_id)
+        found = await self._run(self._service.devices.one, device_id)
+        feeds = tuple(replica.feed for replica in found.replicas)
+        return _answer(self._enrolled(device_id, feeds, credential))
+
+    def _enrolled(self, device_id: str, feeds: Sequence[str], secret: str) -> models.Enrolled:
+        feeds = tuple(sorted(set(feeds)))
+        line = self._service.devices.credential(device_id, feeds, secret).line()
+        return models.Enrolled(id=device_id, feeds=feeds, credential=secret, line=line)
 
     async def resync_device(self, request: Request) -> Response:
         await self._run(self._service.devices.resync, _device_id(request))
@@ -279,8 +291,8 @@ class _Endpoints:
         return Response(status_code=204)
 
     async def remove_device(self, request: Request) -> Response:
-        await self._run(self._service.devices.remove, _device_id(request))
-        return Response(status_code=204)
+        is_out = await self._run(self._service.devices.remove, _device_id(request))
+        return Response(status_code=204 if is_out else 202)
 
     # Errors
 

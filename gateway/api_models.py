@@ -219,11 +219,15 @@ class NewDevice(_Model):
 
 
 class Enrolled(_Model):
-    """An enrolled device with its credential, which is told this once."""
+    """An enrolled device with its credential, which is told this once.
+
+    `credential` is its password; `line` has all that the device needs, the password included.
+    """
 
     id: str
     feeds: tuple[str, ...]
     credential: str
+    line: str
 
 
 class View(_Model):

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ValidationError
 from gateway import api_bulk
 from gateway import api_models as models
 from gateway.backup_sqlite import BackupError
+from gateway.broker_accounts import AccountError
 from gateway.device import DeviceError, NoSuchDeviceError
 from gateway.feed import FeedError, NoSuchFeedError, NoSuchItemError, PoisonError, StorageError
-from gateway.info import DeviceInfo
+from gateway.info import DeviceInfo, HeldBack, Outcome
 from gateway.rows import Alter, Delete, Mutation, Put, Row
-from gateway.service import HeldBack, Outcome
 from gateway.writer import WriterClosedError
 from sync_protocol import limits
 from sync_protocol.views import View
@@ -32,6 +32,7 @@ REFUSALS: Final[Sequence[tuple[type[Exception], int, str]]] = (
     (PoisonError, 500, "damaged"),
     (DeviceError, 400, "invalid"),
     (BackupError, 409, "backup"),
+    (AccountError, 503, "broker"),
     (StorageError, 503, "storage"),
     (WriterClosedError, 503, "busy"),
 )

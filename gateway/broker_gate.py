@@ -9,12 +9,13 @@ connection over by amqtt's interface for external listeners.
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from amqtt.adapters import BufferReader, ReaderAdapter, WriterAdapter
+from amqtt.adapters import BufferReader
 from amqtt.broker import Broker
 from amqtt.contexts import Action, BrokerConfig, ListenerConfig, ListenerType
 from amqtt.errors import AMQTTError, CodecError, MQTTError, NoDataError
@@ -23,20 +24,25 @@ from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from gateway.access import Access
+from gateway.broker_packets import (
+    PACKETS_BURST,
+    PACKETS_PER_SECOND_MAX,
+    Note,
+    Reader,
+    Writer,
+)
+from gateway.login_backoff import LoginBackoff, Source
+from gateway.recent import Recent
+from gateway.token_bucket import TokenBucket
 from sync_protocol import limits
 from sync_protocol.names import GATEWAY
 
-CONNECT_BYTES_MAX: Final = 4 * limits.KIB
-CONNECT_SECONDS_MAX: Final = 10.0
 TOPIC_BYTES_MAX: Final = 1 * limits.KIB
 FILTERS_PER_CONNECTION_MAX: Final = 256
-# What waits for a slow subscriber: beyond it pushes are dropped, beyond twice it the connection.
-UNSENT_BYTES_MAX: Final = 4 * limits.MIB
-# What waits of one publisher; beyond it no more is read, and it is looked at again after a while.
-UNSENT_MESSAGES_MAX: Final = 1_000
-UNSENT_MESSAGES_SECONDS: Final = 0.01
-END_SECONDS: Final = 0.01
 LOGINS_AT_ONCE: Final = 2
+# Each connect of a user ends its last connection, and is told to all who hear its status.
+CONNECTS_PER_MINUTE_MAX: Final = 60
+USERS_MAX: Final = 10_000
 TAKEOVER_SECONDS_MAX: Final = 2.0
 CLOSE_SECONDS_MAX: Final = 1.0
 
@@ -49,121 +55,10 @@ NOT_AUTHORIZED: Final = 5
 _FILTER_REFUSED: Final = 0x80
 _MQTT_311: Final = ("MQTT", 4)
 _QOS_MAX: Final = 2
-# The fixed header of a packet, 2.2 and 3.3.1: its longest, and a PUBLISH with QoS 0 in its byte 1.
-_HEADER_BYTES_MAX: Final = 5
-_TYPE_AND_QOS: Final = 0b1111_0110
-_PUBLISH_QOS_0: Final = 0b0011_0000
-_DISCONNECT: Final = 14
 _LISTENER: Final = "default"
+_KEY_BYTES: Final = 32
 
 _log = logging.getLogger(__name__)
-
-
-class Note(Protocol):
-    """How the gate tells what happened."""
-
-    def __call__(self, event: str, detail: str = "", *, level: int = logging.DEBUG) -> None:
-        """Count that `event` happened, and log `detail`."""
-
-
-class _Reader(ReaderAdapter):
-    """The packets of one connection: whole ones, of bounded size, none too late; then the end."""
-
-    def __init__(self, stream: asyncio.StreamReader, note: Note) -> None:
-        self._stream = stream
-        self._note = note
-        self._unread = memoryview(b"")
-        self._packet_bytes_max = CONNECT_BYTES_MAX
-        self._seconds_max: float | None = CONNECT_SECONDS_MAX
-        self._waiting_messages: Callable[[], int] = lambda: 0
-        self._user = ""
-
-    def admit(
-        self,
-        connect: ConnectPacket,
-        *,
-        packet_bytes_max: int,
-        waiting_messages: Callable[[], int],
-    ) -> None:
-        """From now on show amqtt the packets of this client, beginning with its CONNECT."""
-        self._packet_bytes_max = packet_bytes_max
-        self._waiting_messages = waiting_messages
-        self._user = connect.username or ""
-        # MQTT 3.1.1, 3.1.2.10: silent for one and a half times the keep-alive is gone. amqtt
-        # does not enforce it, so the will of a dead client would never be sent.
-        self._seconds_max = 1.5 * connect.keep_alive or None
-        connect.keep_alive = 0
-        connect.password_flag = False  # amqtt would keep the password with the session
-        self._unread = memoryview(connect.to_bytes())
-
-    async def packet(self) -> bytes:
-        """The next packet; empty at the end, which a packet too big or too late is, too."""
-        while self._waiting_messages() > UNSENT_MESSAGES_MAX:  # noqa: ASYNC110 - a queue of amqtt's
-            await asyncio.sleep(UNSENT_MESSAGES_SECONDS)
-        try:
-            async with asyncio.timeout(self._seconds_max):
-                head = await self._stream.readexactly(2)
-                while head[-1] & 0x80:  # the length goes on, MQTT 3.1.1, 2.2.3
-                    if len(head) == _HEADER_BYTES_MAX:
-                        return b""
-                    head += await self._stream.readexactly(1)
-                size = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(head[1:]))
-                if size > self._packet_bytes_max:
-                    detail = f"{self._user}, {size} bytes"
-                    self._note("packets_too_big", detail, level=logging.WARNING)
-                    return b""
-                return head + await self._stream.readexactly(size)
-        except (asyncio.IncompleteReadError, OSError):  # TimeoutError is an OSError
-            return b""
-
-    async def read(self, n: int = -1) -> bytes:
-        if n and not self._unread:
-            packet = await self.packet()
-            if not packet or packet[0] >> 4 == _DISCONNECT:
-                # amqtt forgets at once what it has not done yet, and misses an end that comes
-                # before it is ready for one: then there is a will too many, or none.
-                await asyncio.sleep(END_SECONDS)
-                while self._waiting_messages():  # noqa: ASYNC110 - a queue of amqtt's
-                    await asyncio.sleep(END_SECONDS)
-            self._unread = memoryview(packet)
-        data = bytes(self._unread[:n])
-        self._unread = self._unread[n:]
-        return data
-
-    def feed_eof(self) -> None:
-        self._stream.feed_eof()
-
-
-class _Writer(WriterAdapter):
-    """The way to one client, which never makes the others wait."""
-
-    def __init__(self, user: str, writer: asyncio.StreamWriter, note: Note) -> None:
-        self._user = user
-        self._writer = writer
-        self._note = note
-
-    def write(self, data: bytes) -> None:
-        unsent_bytes = self._writer.transport.get_write_buffer_size() + len(data)
-        if unsent_bytes > UNSENT_BYTES_MAX and data[0] & _TYPE_AND_QOS == _PUBLISH_QOS_0:
-            self._note("pushes_dropped")
-        elif unsent_bytes > 2 * UNSENT_BYTES_MAX:
-            self._note("connections_dropped", f"{self._user} is slow", level=logging.WARNING)
-            self._writer.transport.abort()
-        elif not self._writer.is_closing():
-            self._writer.write(data)
-
-    async def drain(self) -> None:
-        """Nothing: `write` bounds what waits, and amqtt would pile up tasks that wait here."""
-
-    def get_peer_info(self) -> tuple[str, int] | None:
-        peer = self._writer.get_extra_info("peername")
-        return (peer[0], peer[1]) if peer else None
-
-    def get_ssl_info(self) -> None:
-        return None
-
-    async def close(self) -> None:
-        self._writer.close()
 
 
 class _Rules(BaseAuthPlugin, BaseTopicPlugin):
@@ -252,12 +147,23 @@ class _Broker(Broker):
         await self._cleanup_session(user)
 
 
-class _RefusedError(Exception):
-    """This client may not connect; the code is CONNACK's."""
+class _Pace:
+    """How fast one user may connect and send, over all its connections."""
 
-    def __init__(self, code: int, reason: str) -> None:
+    def __init__(self, now: float) -> None:
+        self.connects = TokenBucket(
+            CONNECTS_PER_MINUTE_MAX, refill_per_s=CONNECTS_PER_MINUTE_MAX / 60, now=now
+        )
+        self.packets = TokenBucket(PACKETS_BURST, refill_per_s=PACKETS_PER_SECOND_MAX, now=now)
+
+
+class _RefusedError(Exception):
+    """This client may not connect; the code is CONNACK's, the level the log's."""
+
+    def __init__(self, code: int, reason: str, *, level: int = logging.WARNING) -> None:
         super().__init__(reason)
         self.code = code
+        self.level = level
 
 
 async def _connect_of(packet: bytes) -> ConnectPacket | None:
@@ -295,6 +201,9 @@ class Gate:
         self._connections_max = connections_max
         self._note = note
         self._logins = logins
+        self._login_places = asyncio.Semaphore(LOGINS_AT_ONCE)
+        self._backoff = LoginBackoff(os.urandom(_KEY_BYTES))
+        self._paces: Recent[str, _Pace] = Recent(USERS_MAX)
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._online: dict[str, asyncio.Task[None]] = {}
         self._closing = False
@@ -321,17 +230,17 @@ class Gate:
             _log.error("a connection to the embedded broker broke", exc_info=error)
 
     async def _serve(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        reader = _Reader(stream, self._note)
+        reader = Reader(stream, writer.transport, self._note)
         connect = await _connect_of(await reader.packet())
         if connect is None:
             self._note("connects_malformed")
             return
         try:
-            user = await self._user_of(connect)
+            user = await self._user_of(connect, _address(writer))
             await self._take_place_of(user)
         except _RefusedError as refused:
             detail = f"{connect.username!a:.80}: {refused}"
-            self._note("logins_refused", detail, level=logging.WARNING)
+            self._note("logins_refused", detail, level=refused.level)
             writer.write(bytes((0x20, 2, 0, refused.code)))
         else:
             await self._hand_over(user, connect, reader, writer)
@@ -340,23 +249,28 @@ class Gate:
             await asyncio.wait_for(writer.wait_closed(), CLOSE_SECONDS_MAX)
 
     async def _hand_over(
-        self, user: str, connect: ConnectPacket, reader: _Reader, writer: asyncio.StreamWriter
+        self, user: str, connect: ConnectPacket, reader: Reader, writer: asyncio.StreamWriter
     ) -> None:
         payload_bytes = limits.ANSWER_BYTES_MAX if user == GATEWAY else limits.REQUEST_BYTES_MAX
         try:
             reader.admit(
                 connect,
                 packet_bytes_max=payload_bytes + TOPIC_BYTES_MAX,
+                pace=None if user == GATEWAY else self._pace_of(user).packets,
                 waiting_messages=lambda: self.broker.waiting_messages(user),
             )
             await self.broker.external_connected(
-                reader, _Writer(user, writer, self._note), _LISTENER
+                reader, Writer(user, writer, self._note), _LISTENER
             )
         finally:
             await self.broker.forget(user)
             del self._online[user]
 
-    async def _user_of(self, connect: ConnectPacket) -> str:
+    def _pace_of(self, user: str) -> _Pace:
+        now = asyncio.get_running_loop().time()
+        return self._paces.get_or_make(user, lambda: _Pace(now))
+
+    async def _user_of(self, connect: ConnectPacket, address: str) -> str:
         user, password = connect.username, connect.password
         if (connect.proto_name, connect.proto_level) != _MQTT_311:
             raise _RefusedError(_WRONG_PROTOCOL, "this broker speaks MQTT 3.1.1 only")
@@ -366,16 +280,34 @@ class Gate:
             raise _RefusedError(_WRONG_CLIENT_ID, "the client id must be the user name")
         if connect.will_flag and not self.access.may_publish(user, connect.will_topic or ""):
             raise _RefusedError(NOT_AUTHORIZED, "its will is for a topic that is not its own")
+        now = asyncio.get_running_loop().time()
+        pace = self._paces.get(user)
+        if pace is not None and pace.connects.wait_s(1, now):
+            raise _RefusedError(_UNAVAILABLE, "it connects too often", level=logging.DEBUG)
+        # Not many at once, and each looks at what the ones before came to.
+        async with self._login_places:
+            await self._check((address, user), password)
+        if user != GATEWAY:
+            self._pace_of(user).connects.spend(1, now)
+        return user
+
+    async def _check(self, source: Source, password: str) -> None:
         loop = asyncio.get_running_loop()
+        wait_s = self._backoff.wait_s(source, password, now=loop.time())
+        if wait_s > 0:
+            why = f"too many wrong passwords; the next is looked at in {wait_s:.0f} s"
+            raise _RefusedError(NOT_AUTHORIZED, why, level=logging.DEBUG)
+        _, user = source
         try:
-            # Slow on purpose, so neither on the loop nor many at once.
+            # May take long, so not on the loop.
             right = await loop.run_in_executor(self._logins, self._authenticate, user, password)
         except Exception as error:
             _log.exception("the check of passwords failed")
             raise _RefusedError(_UNAVAILABLE, "the check of passwords failed") from error
         if not right:
+            self._backoff.wrong(source, password, now=loop.time())
             raise _RefusedError(NOT_AUTHORIZED, "unknown user or wrong password")
-        return user
+        self._backoff.right(source, password)
 
     async def _take_place_of(self, user: str) -> None:
         """End the connection that `user` has, if any (MQTT-3.1.4-2), and be the one it has."""
@@ -411,3 +343,9 @@ class Gate:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _address(writer: asyncio.StreamWriter) -> str:
+    """Of the peer, without its port."""
+    peer = writer.get_extra_info("peername")
+    return str(peer[0]) if peer else ""

@@ -4,8 +4,9 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -45,7 +46,13 @@ class Announcement(BaseModel):
     token: str = Field(repr=False)
     broker: Address
     embedded: bool = True
+    accounts: Literal["by-hand", "dynamic-security"] = "by-hand"
     pid: int
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether an operator has to give devices their accounts at the broker."""
+        return not self.embedded and self.accounts == "by-hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +230,10 @@ class GatewayClient:
         )
         return self._read(models.Enrolled, "POST", "/v1/devices", body=new)
 
+    def rotate_device(self, device_id: str) -> models.Enrolled:
+        """Give a device another credential, and shut out the one before at once."""
+        return self._read(models.Enrolled, "POST", f"{_device_path(device_id)}/rotate")
+
     def resync_device(self, device_id: str) -> None:
         """Have a device compare all that it holds with its feeds."""
         self._ask("POST", f"{_device_path(device_id)}/resync")
@@ -231,9 +242,9 @@ class GatewayClient:
         """Let a device see this of its feeds, and no more, from its next sync on."""
         self._ask("PUT", f"{_device_path(device_id)}/allowed", body=allowed)
 
-    def remove_device(self, device_id: str) -> None:
-        """Take a device away, with its credential."""
-        self._ask("DELETE", _device_path(device_id))
+    def remove_device(self, device_id: str) -> bool:
+        """Take a device away, with its credential; False if the broker is to be told later."""
+        return self._ask("DELETE", _device_path(device_id)).status_code != HTTPStatus.ACCEPTED
 
     # The whole
 

@@ -8,12 +8,15 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Self
 
 from gateway.access import Access
-from gateway.broker_gate import ACCEPTED, END_SECONDS, LOGINS_AT_ONCE, NOT_AUTHORIZED, Gate
+from gateway.broker_gate import ACCEPTED, LOGINS_AT_ONCE, NOT_AUTHORIZED, Gate
+from gateway.broker_packets import END_SECONDS
+from gateway.token_bucket import TokenBucket
 from sync_protocol.names import GATEWAY
 from sync_protocol.topics import Topics
 
@@ -21,6 +24,9 @@ CONNECTIONS_MAX_DEFAULT: Final = 256
 START_SECONDS_MAX: Final = 10.0
 SELF_TEST_SECONDS_MAX: Final = 10.0
 STOP_SECONDS_MAX: Final = 5.0
+# Whoever is refused must not fill the log: beyond this it is only counted.
+LOG_LINES_BURST: Final = 100
+LOG_LINES_PER_S_MAX: Final = 1.0
 
 # Below warnings amqtt logs the contents of messages, and its handler does in one warning.
 _LOG_LEVELS: Final = {
@@ -46,7 +52,7 @@ class EmbeddedBroker:
     it raises refuses the login. `count` gets the name of what was refused or dropped, in the
     broker's thread: ``logins_refused``, ``publishes_refused``, ``subscriptions_refused``,
     ``deliveries_refused``, ``connects_malformed``, ``packets_too_big``, ``connections_refused``,
-    ``connections_dropped``, ``pushes_dropped``.
+    ``connections_dropped``, ``pushes_dropped``, ``readings_slowed``.
     """
 
     def __init__(
@@ -70,6 +76,7 @@ class EmbeddedBroker:
         self._authenticate = authenticate
         self._connections_max = connections_max
         self._count = count
+        self._lines = TokenBucket(LOG_LINES_BURST, refill_per_s=LOG_LINES_PER_S_MAX, now=0)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gate: Gate | None = None
@@ -128,9 +135,12 @@ class EmbeddedBroker:
         self.stop()
 
     def _note(self, event: str, detail: str = "", *, level: int = logging.DEBUG) -> None:
-        if self._proven:  # before, it is the wrong logins of the self-test
-            self._count(event)
-            _log.log(level, "%s: %s", event, detail)
+        if not self._proven:  # it is the wrong logins of the self-test
+            return
+        self._count(event)
+        if level > logging.DEBUG and not self._lines.take(1, time.monotonic()):
+            level = logging.DEBUG
+        _log.log(level, "%s: %s", event, detail)
 
     def _run(self, listening: Future[int]) -> None:
         logins = ThreadPoolExecutor(LOGINS_AT_ONCE, thread_name_prefix="mqtt-login")

@@ -7,7 +7,7 @@ from gateway.feed import FeedRepresentation, StorageError
 from gateway.rows import Left, Place, Rendering, Row
 from sync_protocol import inventory
 
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
 
 # `content` stands apart from `item`, so that a change of flags does not rewrite 25 MiB. `leaving`
 # is what `item.leavings` tells, to be found by seq and by place; nothing is ever taken out of

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 
-from gateway.device import Allowed, Device, DeviceError, NoSuchDeviceError
+from gateway.device import Allowed, Device, DeviceExistsError, NoSuchDeviceError
 from gateway.feed import (
     FeedError,
     FeedRepresentation,
@@ -255,10 +255,7 @@ class SqliteTransaction:
     def add_device(self, device: Device, *, now: int) -> None:
         """Enrol a device. DeviceError if there is one of that id; NoSuchFeedError."""
         if self._db.execute("SELECT 1 FROM device WHERE id = ?", (device.id,)).fetchone():
-            raise DeviceError(
-                f"there is a device {device.id!r} already: 'gateway device remove {device.id}'"
-                " takes it away, with its credential"
-            )
+            raise DeviceExistsError(device.id)
         self._db.execute(
             "INSERT INTO device VALUES (?, ?, ?, ?, ?)",
             (
@@ -274,6 +271,10 @@ class SqliteTransaction:
         """Take a device away, with its credential. NoSuchDeviceError if there is none."""
         if not self._db.execute("DELETE FROM device WHERE id = ?", (device_id,)).rowcount:
             raise NoSuchDeviceError(device_id)
+
+    def set_secret_hash(self, device_id: str, secret_hash: str) -> None:
+        """Give a device another credential. NoSuchDeviceError if there is none."""
+        self._change_device(device_id, "secret_hash", secret_hash)
 
     def set_generation(self, device_id: str, generation: bytes) -> None:
         """End the meaning of all tokens of a device. NoSuchDeviceError if there is none."""

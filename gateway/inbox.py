@@ -1,14 +1,16 @@
 """What devices sent and nobody has worked off yet: bounded, and each waits its turn once."""
 
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
+from collections.abc import Sized
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 STATUSES_MAX: Final = 10_000
 REQUESTS_MAX: Final = 2_000
 # A device may name any feed in a topic: this many of them at once.
 REQUESTS_PER_DEVICE_MAX: Final = 32
+FLOODS_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,27 @@ class WaitingStatus:
 
 @dataclass(frozen=True, slots=True)
 class WaitingRequest:
-    """The newest request of a replica."""
+    """The newest request of a replica.
+
+    Attributes:
+        is_refused: that the device asked too often was found when it came.
+    """
 
     device: str
     feed: str
     payload: bytes
+    is_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFlood:
+    """A device that sent far too much, and is to be shut out for so long."""
+
+    device: str
+    shut_out_s: float
+
+
+Waiting: TypeAlias = WaitingStatus | WaitingRequest | WaitingFlood
 
 
 class Inbox:
@@ -33,7 +51,8 @@ class Inbox:
 
     What is newer takes the place of what waits: a status tells all that the one before told, and
     a request closes the one before (Q1). So repeating itself gains a device nothing, and costs the
-    others nothing. Statuses and requests take turns, so that neither can starve the other.
+    others nothing. Statuses and requests take turns, so that neither can starve the other, and so
+    do devices: one with requests for many feeds has one of them answered, then each other device.
     """
 
     def __init__(self) -> None:
@@ -41,8 +60,10 @@ class Inbox:
         # In the order of arrival: a key keeps its place when its value is replaced. (A plain dict
         # walks over all that was taken from its front.)
         self._statuses: OrderedDict[str, bytes] = OrderedDict()
-        self._requests: OrderedDict[tuple[str, str], bytes] = OrderedDict()
-        self._waiting_of: Counter[str] = Counter()
+        # Device -> feed -> request; the device whose turn it is comes first.
+        self._requests: OrderedDict[str, OrderedDict[str, WaitingRequest]] = OrderedDict()
+        self._request_count = 0
+        self._floods: dict[str, WaitingFlood] = {}
         self._request_is_next = False
         self._closed = False
 
@@ -56,41 +77,50 @@ class Inbox:
             self._changed.notify()
             return True
 
-    def put_request(
-        self, device: str, feed: str, payload: bytes
-    ) -> Literal["taken", "replaced", "full"]:
+    def put_request(self, request: WaitingRequest) -> Literal["taken", "replaced", "full"]:
         """Hand in a request; "full" if there is no room for another one, or all is closed."""
-        key = (device, feed)
         with self._changed:
-            is_newer = key in self._requests
-            if self._closed or not (is_newer or self._has_room(device)):
+            waiting = self._requests.get(request.device, OrderedDict())
+            is_newer = request.feed in waiting
+            if self._closed or not (is_newer or self._has_room(waiting)):
                 return "full"
-            self._requests[key] = payload
-            self._waiting_of[device] += not is_newer
+            waiting[request.feed] = request
+            self._requests.setdefault(request.device, waiting)
+            self._request_count += not is_newer
             self._changed.notify()
             return "replaced" if is_newer else "taken"
 
-    def _has_room(self, device: str) -> bool:
-        its_own = self._waiting_of[device] < REQUESTS_PER_DEVICE_MAX
-        return its_own and len(self._requests) < REQUESTS_MAX
+    def _has_room(self, waiting: Sized) -> bool:
+        return len(waiting) < REQUESTS_PER_DEVICE_MAX and self._request_count < REQUESTS_MAX
 
-    def take(self) -> WaitingStatus | WaitingRequest | None:
+    def put_flood(self, flood: WaitingFlood) -> None:
+        """Hand in that a device is to be shut out; of a few at once, the others come again."""
+        with self._changed:
+            if len(self._floods) < FLOODS_MAX and not self._closed:
+                self._floods[flood.device] = flood
+                self._changed.notify()
+
+    def take(self) -> Waiting | None:
         """Wait for what is next; None once all is closed and nothing waits any more."""
         with self._changed:
-            while not (self._statuses or self._requests or self._closed):
+            while not (self._floods or self._statuses or self._requests or self._closed):
                 self._changed.wait()
+            if self._floods:
+                return self._floods.popitem()[1]
             is_request = bool(self._requests) and (self._request_is_next or not self._statuses)
             self._request_is_next = not is_request
             if self._statuses and not is_request:
                 who, payload = self._statuses.popitem(last=False)
                 return WaitingStatus(who, payload)
-            if self._requests:
-                (device, feed), payload = self._requests.popitem(last=False)
-                self._waiting_of[device] -= 1
-                if not self._waiting_of[device]:
-                    del self._waiting_of[device]
-                return WaitingRequest(device, feed, payload)
-            return None
+            return self._take_request() if self._requests else None
+
+    def _take_request(self) -> WaitingRequest:
+        device, waiting = self._requests.popitem(last=False)
+        _, request = waiting.popitem(last=False)
+        self._request_count -= 1
+        if waiting:
+            self._requests[device] = waiting  # behind the others
+        return request
 
     def close(self) -> None:
         """Take nothing in any more; what waits can still be taken."""

@@ -1,16 +1,45 @@
-"""How feeds and devices are, for people."""
+"""How feeds, items and devices are, and what became of changes, for people."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.device import Allowed, Device
-from gateway.feed import FeedStore, NotRenderedError
+from gateway.feed import FeedError, FeedStore, NotRenderedError
 from gateway.ledger import Ledger, Record
 from gateway.registry import Registry
 from gateway.rivals import WARNING
+from gateway.rows import Row
 from gateway.viewed import ViewedFeed
 from sync_protocol import tokens
 from sync_protocol.views import View
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one mutation: its seq, or None if it changed nothing, or an error.
+
+    `created` tells a new item from one that was there, for people: a writer of the same item at
+    the same moment may be missed.
+    """
+
+    item_id: str
+    seq: int | None
+    error: FeedError | None = None
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """An item that is held back from devices, and why.
+
+    Attributes:
+        representation: only from those that want it so; None if from all.
+    """
+
+    row: Row
+    why: str
+    representation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +89,32 @@ def feed_info(store: FeedStore, name: str) -> FeedInfo:
 
 
 def device_info(
-    enrolled: Device, *, store: FeedStore, registry: Registry, ledger: Ledger, now: float
+    enrolled: Device,
+    *,
+    store: FeedStore,
+    registry: Registry,
+    ledger: Ledger,
+    now: float,
+    warnings: Sequence[str] = (),
 ) -> DeviceInfo:
-    """One device, by what it told last; `now` is in Unix seconds."""
+    """One device, by what it told last.
+
+    `now` is in Unix seconds. `warnings` say what else is wrong with it.
+    """
     is_known = registry.is_known(enrolled.id)
     records = {} if is_known else ledger.load(enrolled.id, enrolled.generation)
     replicas = []
     for feed in enrolled.feeds:
         record = registry.record(enrolled.id, feed) or records.get(feed)
         replicas.append(_replica_info(store, feed, record))
-    are_two = registry.are_two(enrolled.id, now=now)
+    if registry.are_two(enrolled.id, now=now):
+        warnings = [*warnings, WARNING]
     return DeviceInfo(
         enrolled.id,
         registry.is_online(enrolled.id),
         tuple(replicas),
         allowed=enrolled.allowed,
-        warning=WARNING if are_two else None,
+        warning="; ".join(warnings) or None,
     )
 
 

@@ -2,9 +2,11 @@
 
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -12,9 +14,13 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from gateway.broker_roles import CONTROL_ANSWER_TOPIC, CONTROL_TOPIC
+from gateway.control import ControlTopic
 from gateway.counters import Counters
 from gateway.notifier import Push
 from gateway.responder import Response
+from programs.tls import Security, Trouble
+from programs.tls_settings import Tls
 from sync_protocol import topics
 from sync_protocol.names import GATEWAY
 from sync_protocol.topics import Channel, Topics
@@ -27,6 +33,10 @@ UNSENT_WAIT_S_MAX: Final = 5.0
 INFLIGHT_MESSAGES_MAX: Final = 200
 RECONNECT_WAIT_S_MAX: Final = 30
 DRAIN_S_MAX: Final = 5.0
+# For TCP, and once more for the handshake of TLS: a broker that hangs is tried again.
+CONNECT_S_MAX: Final = 5.0
+# paho's word, without MQTT 5, for a connection that the other side closed.
+_CLOSED: Final = "Unspecified error"
 
 
 class BrokerLink:
@@ -39,19 +49,28 @@ class BrokerLink:
         port: int,
         user: str,
         password: str | None,
+        tls: Tls,
         keepalive_s: int,
         topic_names: Topics,
         counters: Counters,
-        on_message: Callable[[str, bytes], None],
+        on_message: Callable[[str, bytes, bool], None],
+        control: ControlTopic | None = None,
     ) -> None:
+        """Read the files of `tls`; TlsError if the broker is not to be reached so."""
         self._address = (host, port)
+        self._security = Security(tls, host, port)
+        # A connection on which the broker has not answered the login yet.
+        self._logging_in: object = None
         self._keepalive_s = keepalive_s
         self._topics = topic_names
         self._counters = counters
         self._on_message = on_message
+        self._control = control
+        self._control_mid: int | None = None
         self._ready = threading.Event()
         self._room = threading.BoundedSemaphore(UNSENT_MESSAGES_MAX)
         self._refusal: str | None = None
+        self._trouble: str | None = None
         self._drained_by: float | None = None
         client = Client(
             CallbackAPIVersion.VERSION2,
@@ -60,16 +79,20 @@ class BrokerLink:
             protocol=MQTTProtocolVersion.MQTTv311,
         )
         client.username_pw_set(user, password)
+        client.connect_timeout = CONNECT_S_MAX
+        if self._security.context is not None:
+            client.tls_set_context(self._security.context)
         client.will_set(topic_names.status(GATEWAY), topics.OFFLINE, qos=1, retain=True)
         client.reconnect_delay_set(1, RECONNECT_WAIT_S_MAX)
         client.max_inflight_messages_set(INFLIGHT_MESSAGES_MAX)
         client.max_queued_messages_set(UNSENT_MESSAGES_MAX)
         client.on_connect = self._connected
+        client.on_connect_fail = self._not_connected
         client.on_disconnect = self._disconnected
         client.on_subscribe = self._subscribed
         client.on_message = self._received
         client.on_publish = self._published
-        client.on_socket_open = _no_delay
+        client.on_socket_open = self._opened
         self._client = client
 
     def start(self) -> None:
@@ -87,7 +110,8 @@ class BrokerLink:
         host, port = self._address
         if self._ready.is_set():
             return "connected"
-        return self._refusal or f"no connection to {host}:{port}; trying again"
+        why = f": {self._trouble}" if self._trouble else ""
+        return self._refusal or f"no connection to {host}:{port}{why}; trying again"
 
     def begin_close(self) -> None:
         """From now on whoever publishes waits no longer than the drain may take."""
@@ -116,7 +140,7 @@ class BrokerLink:
         ):
             taken += 1
         for _ in range(taken):
-            room.release()
+            _release(room)  # an acknowledgement of the gateway's own status may have been one more
 
     # Outbound
 
@@ -140,6 +164,11 @@ class BrokerLink:
         else:
             self._counters.count("answers not sent")
 
+    def clear_status(self, device: str) -> None:
+        """Have the broker keep no status of a device that it threw out."""
+        if self._ready.is_set():
+            self._client.publish(self._topics.status(device), b"", qos=1, retain=True)
+
     def _publish(self, topic: str, payload: bytes, *, qos: int) -> bool:
         room = self._room
         wait_s = UNSENT_WAIT_S_MAX
@@ -154,6 +183,23 @@ class BrokerLink:
 
     # What paho calls, in its own thread. An exception there would end that thread.
 
+    def _opened(self, _client: Client, _userdata: object, sock: Any) -> None:  # noqa: ANN401 - any of paho's sockets
+        # Without it each round trip waits 40 ms for Nagle's algorithm and a delayed ACK.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._logging_in = sock
+        if self._security.warning is not None:
+            _LOG.warning("%s", self._security.warning)
+
+    def _not_connected(self, _client: Client, _userdata: object) -> None:
+        # paho calls this while it handles the error, and tells no other way which one it was.
+        self._tell(self._security.explained(sys.exc_info()[1]))
+
+    def _tell(self, trouble: Trouble) -> None:
+        self._counters.count("broker connects failed")
+        if trouble.text != self._trouble:  # paho tries on; the log says it once
+            _LOG.warning("no connection to the broker at %s:%s: %s", *self._address, trouble.text)
+        self._trouble = trouble.text
+
     def _connected(
         self,
         client: Client,
@@ -162,6 +208,8 @@ class BrokerLink:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        self._logging_in = None
+        self._trouble = None
         if reason.is_failure:
             host, port = self._address
             self._refusal = f"the broker at {host}:{port} refuses the gateway's account: {reason}"
@@ -171,16 +219,26 @@ class BrokerLink:
         self._refusal = None
         # Announced on every connect: devices that hear it sync.
         client.subscribe([(self._topics.all_requests, 1), (self._topics.all_statuses, 1)])
+        if self._control is not None:
+            _, self._control_mid = client.subscribe(CONTROL_ANSWER_TOPIC, 1)
 
     def _subscribed(
         self,
         client: Client,
         _userdata: object,
-        _mid: int,
+        mid: int,
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        if any(reason.is_failure for reason in reasons):
+        is_refused = any(reason.is_failure for reason in reasons)
+        if self._control is not None and mid == self._control_mid:
+            if is_refused:
+                self._control.refused()
+            else:
+                # With QoS 0: a command that was given up must not be sent after all.
+                self._control.opened(partial(self._publish, CONTROL_TOPIC, qos=0))
+            return
+        if is_refused:
             self._refusal = "the broker does not let the gateway subscribe: check its access rules"
             _LOG.error("%s", self._refusal)
             return
@@ -197,15 +255,24 @@ class BrokerLink:
         _properties: Properties | None,
     ) -> None:
         self._ready.clear()
+        if self._control is not None:
+            self._control.closed()
         # What was queued is gone, and paho tells of none of it.
         self._room = threading.BoundedSemaphore(UNSENT_MESSAGES_MAX)
-        if reason.is_failure:
+        logging_in, self._logging_in = self._logging_in, None
+        if reason.is_failure and logging_in is not None:
+            closed = str(reason) == _CLOSED
+            self._tell(self._security.closed(logging_in) if closed else Trouble(str(reason)))
+        elif reason.is_failure:
             self._counters.count("broker connections lost")
             _LOG.warning("the connection to the broker was lost: %s", reason)
 
     def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:
-            self._on_message(message.topic, bytes(message.payload))
+            if self._control is not None and message.topic == CONTROL_ANSWER_TOPIC:
+                self._control.received(bytes(message.payload))
+            else:
+                self._on_message(message.topic, bytes(message.payload), message.retain)
         except Exception:
             self._counters.count("errors in a handler")
             _LOG.exception("a message could not be handed on")
@@ -219,8 +286,3 @@ def _release(room: threading.BoundedSemaphore) -> None:
         room.release()
     except ValueError:
         return  # a message from before a disconnect, or the gateway's own status
-
-
-def _no_delay(_client: Client, _userdata: object, sock: Any) -> None:  # noqa: ANN401 - any of paho's sockets
-    # Without it each round trip waits 40 ms for Nagle's algorithm and a delayed ACK.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.counters import Counters
 from gateway.feed import FeedSnapshot, NoSuchFeedError, PoisonError
+from gateway.limiting import Limiting
 from gateway.notifier import pushes, reminder
 from gateway.outbound import Outbound
 from gateway.registry import Registry
@@ -29,12 +30,14 @@ class Notifying:
         counters: Counters,
         notification_content_bytes_max: int,
         on_poison: Callable[[str, PoisonError], object],
+        limiting: Limiting,
     ) -> None:
         self._store = store
         self._registry = registry
         self._outbound = outbound
         self._counters = counters
         self._on_poison = on_poison
+        self._limiting = limiting
         self._content_bytes_max = notification_content_bytes_max
         self._cursors: dict[str, int] = {}
         # Of these devices the targets of this moment are no longer right.
@@ -140,8 +143,12 @@ class Notifying:
                     targets=targets,
                     notification_content_bytes_max=self._content_bytes_max,
                 ):
-                    if push.device not in self._let_be:
+                    if push.device in self._let_be:
+                        continue
+                    if self._limiting.may_be_pushed(push.device, len(push.payload)):
                         self._outbound.push(feed, push)
+                    else:  # a hint, and as good as lost
+                        self._counters.count("pushes withheld, too many bytes")
             except PoisonError as poison:
                 # The others go on: to the devices it is as if this push had been lost.
                 self._on_poison(feed, poison)

@@ -218,10 +218,10 @@ class _Page:
         self._withheld: list[str] = []
 
     def response(self) -> Response:
-        pending = self._make_room_for_set(self._add_changes())
+        pending, new = self._make_room_for_set(self._add_changes())
         remainders = tuple(self._remainders())
         epoch = self._snapshot.newest_epoch().id
-        new = self._new_set(pending).newest_within(limits.TOKEN_SET_BYTES_MAX)
+        new = (new | self._fetched_set(pending)).newest_within(limits.TOKEN_SET_BYTES_MAX)
         p0 = self._collection.p0
         if pending is None:  # its holes are closed: what was purged in them is no loss
             p0 = viewed.purge_mark(self._snapshot, self._base)
@@ -309,11 +309,12 @@ class _Page:
             return rendering.size
         return self._bounds.portion_bytes if asked is None else asked
 
-    def _make_room_for_set(self, pending: int | None) -> int | None:
-        """Take changes back while the new set needs more than its share; what is pending then.
+    def _make_room_for_set(self, pending: int | None) -> tuple[int | None, TokenSet]:
+        """Take changes back while the new set needs more than its share; pending and set then.
 
         A few far-off tokens can make a set of many holes much longer than it was.
         """
+        new = self._new_set(pending)
         while len(self._added) > 1:
             with_contents = sum(added.c is not None for added in self._added)
             share = (
@@ -321,14 +322,15 @@ class _Page:
                 + _TOKEN_BYTES * with_contents
                 + self._sizes.room(self._bytes_left)
             )
-            if len(self._new_set(pending).encode()) <= share:
+            if len(new.encode()) <= share:
                 break
             # Half of them, since coding a set is dear; the next page brings them.
             kept = len(self._added) // 2
             self._bytes_left += sum(added.cost for added in self._added[kept:])
             pending = self._added[kept].change.n
             del self._added[kept:]
-        return pending
+            new = self._new_set(pending)
+        return pending, new
 
     def _remainders(self) -> Iterator[Remainder]:
         """The bytes after those that the device holds, of contents that are still current (G4)."""
@@ -370,12 +372,13 @@ class _Page:
         """
         head = tokens.compress(self._snapshot.head, self._base)
         first = tokens.oldest(self._base) if pending is None else pending + 1
-        new = self._held | TokenSet.span(first, head)
-        new |= TokenSet.of(added.c for added in self._added if added.c is not None)
+        new = self._held.add(first, head)
+        return new | TokenSet.of(added.c for added in self._added if added.c is not None)
+
+    def _fetched_set(self, pending: int | None) -> TokenSet:
+        """The contents that come with no change, as the device wants them."""
         # `c` may be `n` of the same item: never claim a change that is still pending.
-        return new | TokenSet.of(
-            c for n, c in self._fetched if c != n or pending is None or n > pending
-        )
+        return TokenSet.of(c for n, c in self._fetched if c != n or pending is None or n > pending)
 
 
 def _joined(holes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:

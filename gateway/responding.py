@@ -7,9 +7,11 @@ from typing import Final
 
 from gateway.counters import Counters
 from gateway.device import Device
+from gateway.device_limits import Verdict
 from gateway.feed import NoSuchFeedError, NotRenderedError, PoisonError, StorageError
-from gateway.inbox import Inbox, WaitingRequest, WaitingStatus
+from gateway.inbox import Inbox, WaitingFlood, WaitingRequest, WaitingStatus
 from gateway.ledger import Ledger, Record
+from gateway.limiting import Limiting
 from gateway.outbound import Outbound
 from gateway.registry import Registry
 from gateway.rendering import Rendering
@@ -35,6 +37,9 @@ RENDERING_RETRY_S_MAX: Final = 60
 _UNREADABLE: Final = ProtocolError("poison", "an item of this feed cannot be read at the gateway")
 _BUSY: Final = ProtocolError("busy", "the feed is being rendered as this view wants it")
 _FAILED: Final = ProtocolError("internal", "the gateway failed; try later")
+_TOO_MUCH: Final = ProtocolError(
+    "busy", "this device asks for more than its share: ask again later"
+)
 
 
 class Responding:
@@ -54,6 +59,8 @@ class Responding:
         on_poison: Callable[[str, PoisonError], bool],
         on_unreadable: Callable[[StorageError], None],
         rendering: Rendering,
+        limiting: Limiting,
+        on_flood: Callable[[str, float], None],
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -66,6 +73,8 @@ class Responding:
         self._on_poison = on_poison
         self._on_unreadable = on_unreadable
         self._rendering = rendering
+        self._limiting = limiting
+        self._on_flood = on_flood
         self._inbox = Inbox()
         self._thread = threading.Thread(target=self._run, name="responder", daemon=True)
 
@@ -79,18 +88,23 @@ class Responding:
             self._inbox.close()
             self._thread.join()
 
-    def take(self, topic: str, payload: bytes) -> None:
+    def take(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
         """Hand in a message; called by the transport, to which nothing is raised.
 
         What finds no room is dropped: a device asks again.
+
+        Args:
+            topic: as it came.
+            payload: as it came.
+            retained: the broker had kept it.
         """
         try:
-            self._put(topic, payload)
+            self._put(topic, payload, retained=retained)
         except Exception:
             self._counters.count("errors in a handler")
             _LOG.exception("a message of %d bytes could not be taken", len(payload))
 
-    def _put(self, topic: str, payload: bytes) -> None:
+    def _put(self, topic: str, payload: bytes, *, retained: bool) -> None:
         try:
             named = self._topics.parse(topic)
         except ProtocolError:
@@ -98,31 +112,59 @@ class Responding:
             return
         match named:
             case StatusTopic(who):
-                # Its own is among them: no filter for statuses can leave it out.
-                if who != GATEWAY and not self._inbox.put_status(who, payload):
-                    self._counters.count("messages dropped, queue full")
+                if who != GATEWAY:  # its own is among them: no filter for statuses can leave it out
+                    self._put_status(who, payload)
             case ReplicaTopic(device, feed, Channel.REQUEST):
-                match self._inbox.put_request(device, feed, payload):
-                    case "replaced":
-                        self._counters.count("requests replaced by newer ones")
-                    case "full":
-                        self._counters.count("messages dropped, queue full")
-                    case "taken":
-                        pass
+                if retained:  # it would be answered again at each start
+                    self._counters.count("requests dropped, retained")
+                else:
+                    self._put_request(device, feed, payload)
             case _:
                 self._counters.count("messages on strange topics")
 
+    def _put_status(self, device: str, payload: bytes) -> None:
+        self._look_for_flood(device)
+        if not self._limiting.told(device):
+            self._counters.count("statuses dropped, too many")
+        elif not self._inbox.put_status(device, payload):
+            self._counters.count("messages dropped, queue full")
+
+    def _put_request(self, device: str, feed: str, payload: bytes) -> None:
+        self._look_for_flood(device)
+        verdict = self._limiting.asked(device)
+        if verdict is Verdict.DROP:
+            self._counters.count("requests dropped, too many")
+            return
+        request = WaitingRequest(device, feed, payload, is_refused=verdict is Verdict.REFUSE)
+        match self._inbox.put_request(request):
+            case "replaced":
+                self._counters.count("requests replaced by newer ones")
+            case "full":
+                self._counters.count("messages dropped, queue full")
+            case "taken":
+                pass
+
+    def _look_for_flood(self, device: str) -> None:
+        shut_out_s = self._limiting.flooded(device)
+        if shut_out_s is not None:
+            self._counters.count("floods of a device")
+            self._inbox.put_flood(WaitingFlood(device, shut_out_s))
+
     def _run(self) -> None:
         while (waiting := self._inbox.take()) is not None:
+            began = self._limiting.now()
             try:
                 match waiting:
                     case WaitingStatus(device, payload):
                         self._status(device, payload)
-                    case WaitingRequest(device, feed, payload):
-                        self._request(device, feed, payload)
+                    case WaitingRequest():
+                        self._request(waiting)
+                    case WaitingFlood(device, shut_out_s):
+                        self._on_flood(device, shut_out_s)
             except Exception:
                 self._counters.count("errors in a handler")
-                _LOG.exception("a message of %d bytes could not be handled", len(waiting.payload))
+                _LOG.exception("what device %s sent could not be handled", waiting.device)
+            self._limiting.worked(waiting.device, since=began)
 
     def _status(self, device: str, payload: bytes) -> None:
         match payload:
@@ -144,10 +186,31 @@ class Responding:
             records = self._ledger.load(enrolled.id, enrolled.generation)
             self._registry.recall(enrolled.id, records)
 
-    def _request(self, device: str, feed: str, payload: bytes) -> None:
+    def _request(self, waiting: WaitingRequest) -> None:
         self._counters.count("requests")
+        device, feed, payload = waiting.device, waiting.feed, waiting.payload
+        # Before anything of it is read.
+        verdict = Verdict.REFUSE if waiting.is_refused else self._limiting.begun(device)
+        match verdict:
+            case Verdict.TAKE:
+                response = self._answer(device, feed, payload)
+            case Verdict.REFUSE:
+                self._counters.count("requests refused: too much for one device")
+                soon = self._limiting.retry_after_s(device)
+                response = _refusal(payload, _TOO_MUCH, retry_after_s=soon)
+            case Verdict.DROP:
+                self._counters.count("requests dropped, too many")
+                return
+        if response is None:
+            return  # no request id could be read: there is nobody to tell
         # A refusal goes to what cannot be read, too.
         form = Format.JSON if payload[:1] == b"{" else Format.CBOR
+        encoded = wire.encode(response.answer, form)
+        assert len(encoded) <= limits.ANSWER_BYTES_MAX, "an answer that no device may read"  # noqa: S101
+        self._limiting.answered(device, len(encoded))
+        self._outbound.answer(device, feed, encoded, response)
+
+    def _answer(self, device: str, feed: str, payload: bytes) -> Response | None:
         response: Response | None
         try:
             response = self._response(device, feed, payload, wire.form_of(payload))
@@ -169,11 +232,7 @@ class Responding:
             self._counters.count("errors in a handler")
             _LOG.exception("a request of %s for %s could not be answered", device, feed)
             response = _refusal(payload, _FAILED)
-        if response is None:
-            return  # no request id could be read: there is nobody to tell
-        encoded = wire.encode(response.answer, form)
-        assert len(encoded) <= limits.ANSWER_BYTES_MAX, "an answer that no device may read"  # noqa: S101
-        self._outbound.answer(device, feed, encoded, response)
+        return response
 
     def _response(self, device: str, feed: str, payload: bytes, form: Format) -> Response:
         request = messages.decode_request(payload)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import secrets
 import time
@@ -10,20 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.accounts import EmbeddedAccounts
 from gateway.api import create_app
 from gateway.api_server import HOST, ApiServer, ApiServerError
-from gateway.data_dir import API_FILE, DataDirError, locked, write_private
+from gateway.data_dir import API_FILE, DataDirError, locked
 from gateway.embedded_broker import BrokerError, EmbeddedBroker
 from gateway.feed import FeedError, StorageError
 from gateway.outbound import Outbound
 from gateway.service import Account, Service
 from gateway.settings import Settings
-from sync_protocol import limits
+from programs.secret_file import SecretFileError, read_secret, write_private
+from programs.tls_settings import TlsError
 from sync_protocol.names import GATEWAY
 from sync_protocol.topics import Topics
 
+_LOG: Final = logging.getLogger(__name__)
+
 TOKEN_BYTES: Final = 32
-PASSWORD_FILE_BYTES_MAX: Final = 4 * limits.KIB
 EMBEDDED_CONNECT_S_MAX: Final = 10.0
 # A broker elsewhere may be down for long: the gateway goes on without it, and says so.
 EXTERNAL_CONNECT_S_MAX: Final = 3.0
@@ -77,7 +81,7 @@ def running(
     with contextlib.ExitStack() as stack:
         try:
             started = _start(stack, settings, unix_time=unix_time, wrap_outbound=wrap_outbound)
-        except (DataDirError, FeedError, StorageError, ApiServerError) as error:
+        except (DataDirError, FeedError, StorageError, ApiServerError, TlsError) as error:
             raise RunError(str(error)) from error
         yield started
 
@@ -90,7 +94,7 @@ def _start(
     wrap_outbound: Callable[[Outbound], Outbound],
 ) -> Running:
     external = _external_account(settings)
-    topics = _topics(settings)
+    topics = Topics(settings.topic_prefix)
     data_dir = stack.enter_context(locked(settings.data_dir))
     service = Service(settings, unix_time=unix_time, wrap_outbound=wrap_outbound)
     with contextlib.ExitStack() as unfinished:
@@ -110,6 +114,7 @@ def _start(
         "token": token,
         "broker": {"host": account.host, "port": account.port},
         "embedded": external is None,
+        "accounts": settings.broker_accounts,
         "pid": os.getpid(),
     }
     stack.enter_context(_announced(data_dir / API_FILE, announced))
@@ -124,13 +129,6 @@ def _start(
     )
 
 
-def _topics(settings: Settings) -> Topics:
-    try:
-        return Topics(settings.topic_prefix)
-    except ValueError as error:
-        raise RunError(f"topic_prefix: {error}") from error
-
-
 def _external_account(settings: Settings) -> Account | None:
     if settings.broker_host is None:
         return None
@@ -139,6 +137,7 @@ def _external_account(settings: Settings) -> Account | None:
         settings.broker_port,
         settings.broker_user,
         _password(settings.broker_password_file),
+        settings.tls,
     )
 
 
@@ -146,18 +145,12 @@ def _password(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        with path.open("rb") as file:
-            text = file.read(PASSWORD_FILE_BYTES_MAX + 1)
-        if len(text) > PASSWORD_FILE_BYTES_MAX:
-            raise RunError(f"broker_password_file {path} holds more than a password")
-        return text.decode().rstrip("\r\n")
-    except OSError as error:
-        raise RunError(
-            f"broker_password_file {path} cannot be read ({error.strerror}): it is a file that"
-            " holds the password of the gateway's account at its broker and nothing else"
-        ) from error
-    except UnicodeDecodeError:
-        raise RunError(f"broker_password_file {path} is not text in UTF-8") from None
+        secret = read_secret(path, named="broker_password_file")
+    except SecretFileError as error:
+        raise RunError(str(error)) from error
+    if secret.warning is not None:
+        _LOG.warning("%s", secret.warning)
+    return secret.text
 
 
 @contextlib.contextmanager
@@ -179,7 +172,7 @@ def _embedded_account(settings: Settings, service: Service, topics: Topics) -> I
             count=lambda name: service.counters.count(name.replace("_", " ")),
         )
         broker.start()
-        service.devices.on_removed = broker.disconnect
+        service.devices.accounts = EmbeddedAccounts(broker.disconnect, counters=service.counters)
     except BrokerError as error:
         raise RunError(f"{error}: --broker-port PORT, 0 for any that is free") from error
     try:

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +13,11 @@ from typing import Final, TypeVar
 from gateway import viewed
 from gateway.backup import back_up
 from gateway.backup_sqlite import BackupError, Contents
+from gateway.control import ControlTopic
 from gateway.counters import Counters
 from gateway.device import DeviceError
+from gateway.device_limits import Bounds
+from gateway.dynamic_security import DynamicSecurity
 from gateway.enrolment import Enrolment
 from gateway.feed import (
     FeedError,
@@ -28,8 +32,9 @@ from gateway.feed import (
 from gateway.feed_sqlite import SqliteTransaction
 from gateway.holding_back import HoldingBack
 from gateway.housekeeping import Housekeeping
-from gateway.info import FeedInfo, feed_info
+from gateway.info import FeedInfo, HeldBack, Outcome, feed_info
 from gateway.ledger_tinydb import TinyDbLedger
+from gateway.limiting import Limiting
 from gateway.mqtt import BrokerLink
 from gateway.notifying import Notifying
 from gateway.outbound import Outbound
@@ -40,11 +45,12 @@ from gateway.representations.representation import Problem
 from gateway.representations.sandbox import Sandbox
 from gateway.responder import AnswerLimits
 from gateway.responding import Responding
-from gateway.rivals import WARNING
 from gateway.rows import Made, Mutation, Row
 from gateway.settings import Settings
 from gateway.state_file import SqliteStore
+from gateway.way_in import LOOPBACK, way_in
 from gateway.writer import Writer, WriterClosedError
+from programs.tls_settings import Tls
 from sync_protocol import names, tokens
 from sync_protocol.topics import Topics
 
@@ -57,33 +63,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one mutation: its seq, or None if it changed nothing, or an error.
-
-    `created` tells a new item from one that was there, for people: a writer of the same item at
-    the same moment may be missed.
-    """
-
-    item_id: str
-    seq: int | None
-    error: FeedError | None = None
-    created: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HeldBack:
-    """An item that is held back from devices, and why.
-
-    Attributes:
-        representation: only from those that want it so; None if from all.
-    """
-
-    row: Row
-    why: str
-    representation: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Account:
     """How the gateway logs in to its broker."""
 
@@ -91,6 +70,7 @@ class Account:
     port: int
     user: str
     password: str | None
+    tls: Tls = Tls(key_prefix="broker_")  # noqa: RUF009 - frozen
 
 
 class Service:
@@ -132,8 +112,10 @@ class Service:
             store=self._store,
             ledger=self._ledger,
             registry=self._registry,
+            counters=self.counters,
             write=self._write,
             unix_time=unix_time,
+            way_in=way_in(settings, settings.broker_host or LOOPBACK, settings.broker_port),
         )
         self._housekeeping = Housekeeping(
             store=self._store,
@@ -164,20 +146,46 @@ class Service:
         )
 
     def start(self, account: Account) -> None:
-        """Open an epoch of each feed, connect to the broker and begin to serve."""
+        """Open an epoch of each feed, connect to the broker and begin to serve.
+
+        Raises:
+            TlsError: the broker is not to be reached so.
+        """
         self._write(self._open_epochs)
         topic_names = Topics(self.settings.topic_prefix)
+        self.devices.way_in = way_in(self.settings, account.host, account.port)
+        control = None
+        if self.settings.broker_accounts == "dynamic-security":
+            control = ControlTopic()
+            self.devices.accounts = DynamicSecurity(
+                control,
+                topics=topic_names,
+                enrolled=self.devices.feeds_of_all,
+                one_at_a_time=self.devices.one_at_a_time,
+                counters=self.counters,
+                on_thrown_out=self._thrown_out,
+            )
         self._link = BrokerLink(
             host=account.host,
             port=account.port,
             user=account.user,
             password=account.password,
+            tls=account.tls,
             keepalive_s=self.settings.broker_keepalive_s,
             topic_names=topic_names,
             counters=self.counters,
             on_message=self._received,
+            control=control,
         )
         outbound = self._wrap_outbound(self._link)
+        limiting = Limiting(
+            Bounds(
+                requests_per_minute_max=self.settings.device_requests_per_minute_max,
+                bytes_per_hour_max=self.settings.device_bytes_per_hour_max,
+                work_share_max=self.settings.device_work_share_max,
+            ),
+            monotonic=time.monotonic,
+        )
         self._notifying = Notifying(
             store=self._store,
             registry=self._registry,
@@ -185,6 +193,7 @@ class Service:
             counters=self.counters,
             notification_content_bytes_max=self.settings.notification_content_bytes_max,
             on_poison=self._holding_back.poisoned,
+            limiting=limiting,
         )
         self.devices.notifying = self._notifying
         self._responding = Responding(
@@ -199,11 +208,14 @@ class Service:
             on_poison=self._holding_back.poisoned,
             on_unreadable=self._holding_back.unreadable,
             rendering=self._rendering,
+            limiting=limiting,
+            on_flood=self.devices.shut_out,
         )
         self._notifying.start()
         self._rendering.start()
         self._responding.start()
         self._housekeeping.start()
+        self.devices.accounts.start()
         self._link.start()
 
     def wait_connected(self, timeout_s: float) -> bool:
@@ -220,6 +232,7 @@ class Service:
         for part in (self._notifying, self._responding, self._link):
             if part is not None:
                 part.close()
+        self.devices.accounts.close()
         try:
             self._housekeeping.save_ledger()
         finally:
@@ -247,6 +260,7 @@ class Service:
         """Delete a feed with all its items. NoSuchFeedError if there is none."""
         self._write(lambda transaction: transaction.remove_feed(name))
         self._registry.forget_feed(name)
+        self.devices.accounts.recheck()
 
     def apply(self, feed: str, mutation: Mutation) -> Row | None:
         """Change one item; the new row once durable, or None if nothing changed. FeedError."""
@@ -409,9 +423,7 @@ class Service:
                     f"{quarantined} {items} held back from devices: 'gateway quarantine list' shows"
                     " why"
                 )
-        now = self._unix_time()
-        problems += [f"device {device}: {WARNING}" for device in self._registry.two_agents(now=now)]
-        return problems
+        return problems + list(self.devices.problems())
 
     def status(self) -> Mapping[str, object]:
         """How the gateway is, as JSON values."""
@@ -446,9 +458,13 @@ class Service:
         if self._notifying is not None:
             self._notifying.committed()
 
-    def _received(self, topic: str, payload: bytes) -> None:
+    def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a callback
         if self._responding is not None:
-            self._responding.take(topic, payload)
+            self._responding.take(topic, payload, retained=retained)
+
+    def _thrown_out(self, device: str) -> None:
+        if self._link is not None:
+            self._link.clear_status(device)
 
     def _open_epochs(self, transaction: SqliteTransaction) -> None:
         for feed in self._store.feeds():

@@ -111,7 +111,7 @@ class SqliteStore:
                     "upgrade the gateway"
                     if version > STATE_VERSION
                     else "export its feeds with that version ('gateway export FEED DIR'), move the"
-                    " file and its ledger away, and import them again"
+                    " file and its ledger away, import them again, and add its devices again"
                 )
                 raise FeedError(
                     f"{self._path} was written by another version of the gateway (state {version},"
@@ -178,13 +178,7 @@ class SqliteStore:
     @_in_words()
     def devices(self) -> Sequence[Device]:
         """All devices, sorted by id."""
-        found = self._reader().execute(
-            "SELECT device.id, secret_hash, generation, allowed, feed.name FROM device"
-            " LEFT JOIN device_feed ON device_feed.device = device.id"
-            " LEFT JOIN feed ON feed.id = device_feed.feed ORDER BY device.id, feed.name"
-        )
-        groups = itertools.groupby(found, key=lambda values: values[:4])
-        return [_device(device, tuple(row[4] for row in rows if row[4])) for device, rows in groups]
+        return _devices(self._reader())
 
     @_in_words()
     def device(self, device_id: str) -> Device | None:
@@ -204,6 +198,34 @@ class SqliteStore:
             (device_id,),
         )
         return _device((device_id, *found), tuple(name for (name,) in feeds))
+
+
+@_in_words()
+def enrolled(path: Path) -> Sequence[Device]:
+    """The devices in a state file, which a gateway may use meanwhile; it is only read.
+
+    Raises:
+        StorageError: it cannot be read, or is of another version.
+    """
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version != STATE_VERSION:
+            raise StorageError(
+                f"{path} was written by another version of the gateway (state {version}, and this"
+                f" one reads {STATE_VERSION}): 'gateway run' says what to do"
+            )
+        return _devices(db)
+
+
+def _devices(db: sqlite3.Connection) -> Sequence[Device]:
+    found = db.execute(
+        "SELECT device.id, secret_hash, generation, allowed, feed.name FROM device"
+        " LEFT JOIN device_feed ON device_feed.device = device.id"
+        " LEFT JOIN feed ON feed.id = device_feed.feed ORDER BY device.id, feed.name"
+    )
+    groups = itertools.groupby(found, key=lambda values: values[:4])
+    return [_device(device, tuple(row[4] for row in rows if row[4])) for device, rows in groups]
 
 
 def _device(values: Sequence[Any], feeds: tuple[str, ...]) -> Device:

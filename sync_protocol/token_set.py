@@ -20,11 +20,12 @@ class TokenSet:
     tokens. `TokenSet()` is the empty set; others come from `of`, `span`, `of_ranges` and `decode`.
     """
 
-    __slots__ = ("_boundaries",)
+    __slots__ = ("_boundaries", "_coded")
 
     def __init__(self, boundaries: Boundaries = _NONE) -> None:
         # Only this class hands in boundaries: they are neither copied nor checked.
         self._boundaries = boundaries
+        self._coded: bytes | None = None  # coding many ranges is dear
 
     @classmethod
     def of(cls, tokens: Iterable[int]) -> "TokenSet":
@@ -55,7 +56,9 @@ class TokenSet:
 
     def encode(self) -> bytes:
         """Return the set in the coding of `token_set_codec`, the empty set as no bytes."""
-        return encode_boundaries(self._boundaries)
+        if self._coded is None:
+            self._coded = encode_boundaries(self._boundaries)
+        return self._coded
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TokenSet):
@@ -170,21 +173,20 @@ class TokenSet:
         return TokenSet(boundaries)
 
     def newest_within(self, bytes_max: int) -> "TokenSet":
-        """Return the set of the newest ranges whose coding has at most `bytes_max` bytes.
+        """Return the set of about as many of the newest ranges as `bytes_max` bytes can code.
 
         It is this set if that fits. Dropping the oldest ranges is safe: a token that the gateway
         does not see presented only travels again.
         """
-        if len(self.encode()) <= bytes_max:
-            return self
-        best, fitting, excess = TokenSet(), 0, self.range_count
-        while excess - fitting > 1:
-            kept = (fitting + excess) // 2
-            candidate = TokenSet(self._boundaries[-2 * kept :])
-            if len(candidate.encode()) <= bytes_max:
-                best, fitting = candidate, kept
-            else:
-                excess = kept
+        kept, best = self.range_count, self
+        # Coding is dear, so the first guess is one of the average range, and what is dropped
+        # beyond it doubles: mostly two or three codings, at worst thirteen.
+        dropped = 1 / 8_192
+        while kept and (bytes_coded := len(best.encode())) > bytes_max:
+            guess = kept * bytes_max // bytes_coded
+            dropped *= 2
+            kept = max(0, min(guess, kept - max(1, int(kept * dropped))))
+            best = TokenSet(self._boundaries[len(self._boundaries) - 2 * kept :])
         return best
 
 

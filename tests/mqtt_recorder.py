@@ -42,6 +42,7 @@ class Recorder:
         self.port: int = server.getsockname()[1]
         self._said: queue.Queue[Said] = queue.Queue()
         self._may_subscribe = threading.Event()
+        self._client: socket.socket | None = None
 
     def next(self) -> Said:
         """What was said next."""
@@ -51,9 +52,16 @@ class Recorder:
         """From now on a client hears that it has subscribed."""
         self._may_subscribe.set()
 
+    def send(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        """Say something of less than 128 bytes to the client, with QoS 0."""
+        assert self._client is not None
+        body = len(topic).to_bytes(2, "big") + topic.encode() + payload
+        self._client.sendall(bytes([0x30 | retained, len(body)]) + body)
+
     def serve(self) -> None:
         """Serve one client until it goes."""
         client, _ = self._server.accept()
+        self._client = client
         with client, client.makefile("rb") as packets:
             while first := packets.read(1):
                 body = packets.read(_length(packets))

@@ -12,6 +12,8 @@ import typer
 from gateway.api_errors import ApiError, NoAnswerError, NoGatewayError
 from gateway.cli import (
     backup,
+    broker_config,
+    config,
     demo,
     devices,
     export,
@@ -36,6 +38,7 @@ app: Final = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.add_typer(config.app, name="config")
 app.add_typer(feeds.app, name="feed")
 app.command("import")(import_command.import_files)
 app.command("export")(export.export)
@@ -44,6 +47,7 @@ app.command("delete")(items.delete)
 app.command("items")(items.items)
 app.add_typer(devices.app, name="device")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(broker_config.app, name="broker-config")
 app.command("status")(status.status)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
@@ -77,15 +81,16 @@ def _run(arguments: Sequence[str]) -> int:
     except _UsageError as error:
         path = getattr(getattr(error, "ctx", None), "command_path", "gateway")
         message = error.format_message().rstrip(".")
-        return _failed(f"{message}. '{path} --help' says more.", EXIT_USAGE)
+        return _failed(f"{message}. '{path} --help' says more.", code=EXIT_USAGE)
     except typer.Abort:
-        return _failed("stopped", EXIT_FAILED)
+        return _failed("stopped", code=EXIT_FAILED)
     except NoGatewayError as error:
-        return _failed(str(error), EXIT_NO_GATEWAY)
+        return _failed(str(error), code=EXIT_NO_GATEWAY)
     except (ApiError, NoAnswerError, CommandError) as error:
-        return _failed(str(error), EXIT_FAILED)
+        lines = error.lines if isinstance(error, CommandError) else (str(error),)
+        return _failed(*lines, code=EXIT_FAILED)
     except OSError as error:
-        return _failed(_explained(error), EXIT_FAILED)
+        return _failed(_explained(error), code=EXIT_FAILED)
     return result if isinstance(result, int) else 0
 
 
@@ -99,7 +104,7 @@ def _flushed(code: int) -> int:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         if code or error.errno == errno.EPIPE:
             return code or EXIT_FAILED  # told already, or a reader that has seen enough
-        return _failed(_explained(error), EXIT_FAILED)
+        return _failed(_explained(error), code=EXIT_FAILED)
     return code
 
 
@@ -109,6 +114,7 @@ def _explained(error: OSError) -> str:
     return f"{error.filename}: {why}" if error.filename else f"the output cannot be written: {why}"
 
 
-def _failed(message: str, code: int) -> int:
-    typer.echo(f"error: {message}", err=True)
+def _failed(*messages: str, code: int) -> int:
+    for message in messages:
+        typer.echo(f"error: {message}", err=True)
     return code

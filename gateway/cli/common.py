@@ -41,12 +41,28 @@ DataDir = Annotated[
         show_default=str(default_data_dir()),
     ),
 ]
+# Not that of `gateway.settings`, which is heavy.
+CONFIG_VARIABLE: Final = "TALLYSYNC_GATEWAY_CONFIG"
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        envvar=CONFIG_VARIABLE,
+        help="Settings, as in config/gateway.toml.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FeedArgument = Annotated[str, typer.Argument(metavar="FEED", help="Name of the feed.")]
 
 
 class CommandError(Exception):
-    """A command failed in a way that can be expected; the message says how to mend it."""
+    """A command failed in a way that can be expected; each line says how to mend it."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines: Final = lines
 
 
 def chosen(data_dir: Path | None) -> Path:

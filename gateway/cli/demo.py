@@ -58,11 +58,14 @@ def demo(
         raise typer.BadParameter(f"--views has {VIEWS_DEVICES} devices: leave out --devices")
     from gateway.demo.main import DemoError, Options, run_demo  # noqa: PLC0415 - heavy
     from gateway.run import RunError  # noqa: PLC0415 - heavy
+    from gateway.settings import SettingsError  # noqa: PLC0415 - heavy
 
     options = Options(
         devices=devices, loss=loss, away=away, changes=changes, seed=seed, views=views
     )
     try:
         return run_demo(options, data, as_json=as_json)
+    except SettingsError as error:
+        raise CommandError(*error.lines) from error
     except (DemoError, RunError) as error:
         raise CommandError(str(error)) from error

@@ -1,25 +1,24 @@
 """``gateway device``: the devices."""
 
-from typing import Annotated, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli import common, views
+from gateway.cli import common, credentials, views
 from gateway.cli.common import AsJson, DataDir
+from gateway.cli.credentials import Out, Qr
 from gateway.cli.views import Days, Folders, ItemBytes, Kinds
 
-app: Final = typer.Typer(help="Add, list, show, limit, resync and remove devices.")
+if TYPE_CHECKING:
+    from gateway.api_models import Enrolled
+
+app: Final = typer.Typer(help="Add, list, show, limit, rotate, resync and remove devices.")
 
 DeviceArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the device.")]
 Feeds = Annotated[
     list[str], typer.Option("--feed", metavar="FEED", help="A feed it may hold; can be repeated.")
 ]
-
-
-def agent_line(device: str, feeds: tuple[str, ...], broker: str) -> str:
-    """The command that runs the agent on the device."""
-    chosen = " ".join(f"--feed {feed}" for feed in feeds)
-    return f"device-agent run --id {device} {chosen} --broker {broker} --data ~/tallysync-{device}"
 
 
 @app.command("add")
@@ -31,37 +30,57 @@ def add(
     folder: Folders = None,
     days: Days = None,
     item_bytes_max: ItemBytes = None,
+    out: Out = None,
+    qr: Qr = None,
     data: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enrol a device, and print its password and the line to run on it.
+    """Enrol a device, and show its credential, which 'device-agent enroll' takes there.
 
-    The password is shown this once: the gateway keeps only a hash of it.
+    It is shown this once: the gateway keeps only a hash of the password in it.
 
     What the device may see of its feeds holds whatever it asks for; 'gateway device limit' changes
     it.
     """
     allowed = views.allowed(kind, folder, days=days, item_bytes_max=item_bytes_max)
     with common.client(data) as client:
-        enrolled = client.add_device(device, feed, allowed=allowed)
-        broker = client.announced.broker
-        embedded = client.announced.embedded
-    line = agent_line(enrolled.id, enrolled.feeds, f"{broker.host}:{broker.port}")
-    if as_json:
-        common.show_json({**enrolled.model_dump(), "command": line})
-        return
-    typer.echo(f"The device {enrolled.id} is enrolled. Its password, shown this once:\n")
-    typer.echo(f"  {enrolled.credential}\n")
-    typer.echo("Run on the device:\n")
-    typer.echo(f"  {line}\n")
-    typer.echo("It asks for the password, or reads it from a file: --password-file FILE.")
-    if embedded:
-        typer.echo("This broker serves agents on this machine only.")
-    else:
-        typer.echo(
-            f"The broker has accounts of its own: give it the user {enrolled.id} with this"
-            " password (docs/mosquitto.md)."
+        found = credentials.enrolled(
+            lambda: client.add_device(device, feed, allowed=allowed), out=out
         )
+        announced = client.announced
+    if as_json:
+        common.show_json(_for_programs(found, out))
+        return
+    typer.echo(f"The device {found.id} is enrolled.")
+    credentials.show(found, announced, out=out, qr=qr)
+
+
+@app.command("rotate")
+def rotate(
+    device: DeviceArgument,
+    *,
+    out: Out = None,
+    qr: Qr = None,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a device a new credential, and shut the old one out at once.
+
+    The device stays the same, with what it holds: nothing is sent again.
+    """
+    with common.client(data) as client:
+        found = credentials.enrolled(lambda: client.rotate_device(device), out=out)
+        announced = client.announced
+    if as_json:
+        common.show_json(_for_programs(found, out))
+        return
+    typer.echo(f"The device {found.id} has a new credential; the old one is worth nothing.")
+    credentials.show(found, announced, out=out, qr=qr)
+
+
+def _for_programs(found: "Enrolled", out: Path | None) -> dict[str, object]:
+    secrets = {"credential", "line"} if out is not None else None
+    return found.model_dump(exclude=secrets)
 
 
 @app.command("list")
@@ -175,10 +194,13 @@ def resync(device: DeviceArgument, data: DataDir = None) -> None:
 
 @app.command("remove")
 def remove(device: DeviceArgument, data: DataDir = None) -> None:
-    """Take a device away, with its password."""
+    """Take a device away, with its credential, and shut it out at once."""
     with common.client(data) as client:
-        client.remove_device(device)
-        embedded = client.announced.embedded
+        is_out = client.remove_device(device)
+        by_hand = client.announced.needs_operator
     typer.echo(f"The device {device} was removed, and is not served any more.")
-    if not embedded:
+    if by_hand:
         typer.echo("The broker still lets it in: take its account away there, too.")
+    elif not is_out:
+        typer.echo("The broker could not be told, and still lets it in. It is told by itself,")
+        typer.echo("when the gateway is connected to it again: 'gateway status' says so.")

@@ -4,13 +4,12 @@ import contextlib
 import logging
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gateway.cli import common
-from gateway.cli.common import CommandError, DataDir
+from gateway.cli.common import CommandError, Config, DataDir
 
 if TYPE_CHECKING:
     from gateway.run import Running
@@ -22,10 +21,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def run(
     *,
     data: DataDir = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Settings, as in config/gateway.toml."),
-    ] = None,
+    config: Config = None,
     broker_port: Annotated[
         int | None,
         typer.Option(
@@ -45,6 +41,10 @@ def run(
     """Run the gateway until Ctrl-C or SIGTERM.
 
     Without settings it brings its own MQTT broker, which serves this machine only.
+
+    Settings come from these options, else from variables TALLYSYNC_GATEWAY_<KEY>, else from the
+    settings file. docs/settings.md and config/gateway.toml have all, 'gateway config check' checks
+    them, and 'gateway config show' shows them.
     """
     from gateway import run as gateway_run  # noqa: PLC0415 - heavy
     from gateway import settings as gateway_settings  # noqa: PLC0415 - heavy
@@ -58,7 +58,9 @@ def run(
             typer.echo(_greeting(settings, running))
             signal.sigwait(_SIGNALS)
             typer.echo("Stopping: what was taken in is still sent.")
-    except (gateway_settings.SettingsError, gateway_run.RunError) as error:
+    except gateway_settings.SettingsError as error:
+        raise CommandError(*error.lines) from error
+    except gateway_run.RunError as error:
         raise CommandError(str(error)) from error
     typer.echo("Stopped.")
 

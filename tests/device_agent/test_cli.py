@@ -300,7 +300,7 @@ class TestUsage:
         [
             ([], "no device id: give --id ID"),
             (["--id", "a"], "no feed: give --feed FEED"),
-            (["--id", "a/b"], "id (the command line): a device id is"),
+            (["--id", "a/b"], "the command line: id: a device id is"),
             (["--id", "a", "--feed", "f", "--broker", "x"], "a broker is HOST:PORT"),
             (["--id", "a", "--feed", "f", "--password-file", "/none"], "cannot be read"),
             (["--config", "/none"], "there is no settings file /none"),

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from device_agent.mqtt import DeviceLink
+from programs.tls import Security
+from programs.tls_settings import Tls
 from sync_protocol.topics import Topics
 from tests.eventually import eventually
 from tests.mqtt_recorder import Connected, Published, Recorder, Subscribed, recorder
@@ -24,12 +26,10 @@ def link(broker: Recorder) -> Iterator[DeviceLink]:
         device="phone",
         feeds=["mail"],
         password="a secret",
+        security=Security(Tls(), "127.0.0.1", broker.port),
         keepalive_s=60,
         topic_names=Topics(),
-        on_ready=lambda: None,
-        on_lost=lambda _reason, _rival: None,
-        on_unreachable=lambda _reason: None,
-        on_refused=lambda _reason, _lasting: None,
+        on_event=lambda _event: None,
         on_message=lambda _topic, _payload, _retained: None,
     )
     made.start("127.0.0.1", broker.port)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.password import PASSWORD_BYTES_MAX, STANDARD_INPUT, PasswordError, read_password
+from device_agent.password import PasswordError, read_password
+from programs.secret_file import SECRET_BYTES_MAX, Secret
+from programs.settings_types import STANDARD_INPUT
 
 
 class Terminal(io.StringIO):
@@ -24,22 +26,22 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("text", ["a secret", "a secret\n", "a secret\r\n"])
 def test_from_a_file(file: Path, text: str) -> None:
     file.write_text(text)
-    assert read_password("phone", file) == ("a secret", None)
+    assert read_password("phone", file) == Secret("a secret")
 
 
 def test_a_file_that_others_may_read_is_warned_of(file: Path) -> None:
     file.write_text("a secret")
     file.chmod(0o640)
-    password, warning = read_password("phone", file)
-    assert password == "a secret"
-    assert warning is not None
-    assert f"chmod 600 {file}" in warning
-    assert "secret" not in warning
+    secret = read_password("phone", file)
+    assert secret.text == "a secret"
+    assert secret.warning is not None
+    assert f"chmod 600 {file}" in secret.warning
+    assert "a secret" not in f"{secret.warning} {secret!r}"
 
 
 def test_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("a secret\nmore"))
-    assert read_password("phone", STANDARD_INPUT) == ("a secret", None)
+    assert read_password("phone", STANDARD_INPUT) == Secret("a secret")
 
 
 def test_asked_for_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +53,7 @@ def test_asked_for_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr(getpass, "getpass", ask)
-    assert read_password("phone", None) == ("a secret", None)
+    assert read_password("phone", None) == Secret("a secret")
     assert questions == ["Password of device phone: "]
 
 
@@ -67,7 +69,7 @@ def test_without_a_terminal_the_error_says_what_to_do(monkeypatch: pytest.Monkey
         (b"", "there is no password in"),
         (b"\n", "there is no password in"),
         (b"a secret\nanother", "one line"),
-        (b"a secret" + bytes(PASSWORD_BYTES_MAX), "one line of at most 65535 bytes"),
+        (b"a secret" + bytes(SECRET_BYTES_MAX), "one line of at most 65535 bytes"),
         (b"a secret\xff", "not UTF-8"),
     ],
 )

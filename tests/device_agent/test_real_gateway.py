@@ -128,7 +128,7 @@ def test_only_what_is_wanted_comes_and_no_byte_twice(
         assert 0 < items["large"].held_bytes == came.of["large"] <= 1000
         agent.fetch(FEED, "large")
         assert eventually(lambda: held(data)["large"].whole)
-        assert came.of["large"] == len(LARGE)
+        assert eventually(lambda: came.of["large"] == len(LARGE))
         gateway.service.apply(FEED, mail("large", OTHER))
         assert eventually(lambda: held(data)["large"].size == len(OTHER))
         agent.sync(PATIENCE_S)

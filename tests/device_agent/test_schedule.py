@@ -77,14 +77,23 @@ def test_the_backoff_doubles_up_to_its_bound(count: int, bound: int) -> None:
 
 def test_a_gateway_that_is_busy_is_given_the_time_it_asks_for() -> None:
     sent = failed_times(5, 1).sent(NOW, WAITS)
-    assert sent.put_off(NOW, 0, 30) == Schedule(due=NOW + 30, attempts=5)
-    assert sent.put_off(NOW, 1, 30) == Schedule(due=NOW + 45, attempts=5)
+    for chance, at in ((0, NOW + 30), (1, NOW + 45)):
+        assert sent.put_off(NOW, chance, 30) == Schedule(due=at, attempts=5, not_before=at)
+
+
+def test_pushes_do_not_shorten_what_a_busy_gateway_asks_for() -> None:
+    put_off = Schedule().sent(NOW, WAITS).put_off(NOW, 0, 30)
+    for forced in (False, True):
+        assert put_off.soon(NOW + 1, 0, WAITS, forced=forced).next_timer == NOW + 30
+    assert put_off.soon(NOW + 40, 0, WAITS, forced=True).next_timer == NOW + 30
+    assert put_off.at_once(NOW + 1).next_timer == NOW + 1  # a user, or a connect
+    assert put_off.sent(NOW + 30, WAITS).not_before is None
 
 
 def test_what_a_gateway_asks_for_has_bounds() -> None:
     sent = Schedule().sent(NOW, WAITS)
-    assert sent.put_off(NOW, 0, 0).due == NOW + RETRY_AFTER_S_MIN
-    assert sent.put_off(NOW, 0, 10**9).due == NOW + RETRY_AFTER_S_MAX
+    assert sent.put_off(NOW, 0, 0).due == NOW + RETRY_AFTER_S_MIN == NOW + 1
+    assert sent.put_off(NOW, 0, 10**9).due == NOW + RETRY_AFTER_S_MAX == NOW + 3600
 
 
 @given(chances)

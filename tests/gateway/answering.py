@@ -10,10 +10,12 @@ from unittest import mock
 
 from gateway.counters import Counters
 from gateway.device import Device
+from gateway.device_limits import Bounds
 from gateway.feed import PoisonError, StorageError
 from gateway.feed_sqlite import SqliteTransaction
-from gateway.inbox import Inbox, WaitingRequest, WaitingStatus
+from gateway.inbox import Inbox, Waiting, WaitingFlood, WaitingRequest
 from gateway.ledger import MemoryLedger
+from gateway.limiting import Limiting
 from gateway.quarantine import Suspects
 from gateway.registry import Registry
 from gateway.rendering import Rendering
@@ -27,6 +29,8 @@ from tests.gateway.damage import hold_back
 from tests.gateway.outboxes import Answered, Outbox
 from tests.gateway.renderers import HalvingSandbox, rendering_of
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, put
+
+UNLIMITED = Bounds(requests_per_minute_max=10**6, bytes_per_hour_max=10**12, work_share_max=1.0)
 
 
 class BreakingStore(SqliteStore):
@@ -60,14 +64,16 @@ class OneByOne(Inbox):
         assert self._worked_off.acquire(timeout=60)
         return is_in
 
-    def put_request(
-        self, device: str, feed: str, payload: bytes
-    ) -> Literal["taken", "replaced", "full"]:
-        outcome = super().put_request(device, feed, payload)
+    def put_request(self, request: WaitingRequest) -> Literal["taken", "replaced", "full"]:
+        outcome = super().put_request(request)
         assert self._worked_off.acquire(timeout=60)
         return outcome
 
-    def take(self) -> WaitingStatus | WaitingRequest | None:
+    def put_flood(self, flood: WaitingFlood) -> None:
+        super().put_flood(flood)
+        assert self._worked_off.acquire(timeout=60)
+
+    def take(self) -> Waiting | None:
         if self._is_working:
             self._worked_off.release()
         waiting = super().take()
@@ -89,6 +95,9 @@ class Gateway:
     unreadable: list[str] = field(default_factory=list)
     sandbox: HalvingSandbox = field(default_factory=HalvingSandbox)
     rendering: Rendering = field(init=False)
+    limits: Bounds = UNLIMITED
+    floods: list[tuple[str, float]] = field(default_factory=list)
+    work_s: float = 0.0  # that each request seems to take
 
     def __post_init__(self) -> None:
         self.rendering = rendering_of(
@@ -113,7 +122,13 @@ class Gateway:
             on_poison=self.poisoned,
             on_unreadable=self.cannot_read,
             rendering=self.rendering,
+            limiting=Limiting(self.limits, monotonic=self.monotonic),
+            on_flood=lambda device, seconds: self.floods.append((device, seconds)),
         )
+
+    def monotonic(self) -> float:
+        """What the responder's clock says: it goes on with each request, and only then."""
+        return len(self.outbox.answers) * self.work_s
 
     def write(self, work: Callable[[SqliteTransaction], object]) -> object:
         """What the service does."""

@@ -2,6 +2,7 @@
 
 import queue
 import socket
+import ssl
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Probe:
         clean_session: bool = True,
         protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
         host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.user = user or "nobody"
         self._client = Client(
@@ -53,6 +55,8 @@ class Probe:
             protocol=protocol,
             reconnect_on_failure=False,
         )
+        if tls is not None:
+            self._client.tls_set_context(tls)
         if user is not None:
             self._client.username_pw_set(user, password)
         if will is not None:
@@ -66,6 +70,7 @@ class Probe:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
         self._client.on_disconnect = self._on_disconnect
+        self._client.on_socket_open = _no_delay
 
     def connect(self) -> str:
         """The broker's answer: "Success", or why not."""
@@ -166,6 +171,11 @@ class Probe:
         self._ended.set()
 
 
+def _no_delay(_client: Client, _userdata: object, opened: object) -> None:
+    assert isinstance(opened, socket.socket)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def iter_until(probe: Probe, payload: bytes) -> Iterable[Heard]:
     while (heard := probe.hear()).payload != payload:
         yield heard
@@ -174,8 +184,11 @@ def iter_until(probe: Probe, payload: bytes) -> Iterable[Heard]:
 class Raw:
     """A socket to a broker, for what no client library would send."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS)
+    def __init__(self, port: int, *, tls: ssl.SSLContext | None = None) -> None:
+        host = "127.0.0.1"
+        self._socket = socket.create_connection((host, port), PATIENCE_SECONDS)
+        if tls is not None:
+            self._socket = tls.wrap_socket(self._socket, server_hostname=host)
 
     def __enter__(self) -> Self:
         return self
@@ -211,10 +224,22 @@ class Raw:
         assert self.receive(5) == b"\x90\x03\0\1" + bytes([qos])
 
 
-def connect(user: str, password: str, *, keepalive: int = 0, will: str = "") -> bytes:
-    """A CONNECT, with a last will without payload on the topic `will`, if any."""
-    flags = 0b1100_0010 | (0b100 if will else 0)
-    fields = [user, *([will, ""] if will else []), user, password]
+def connect(
+    user: str,
+    password: str,
+    *,
+    keepalive: int = 0,
+    will: str = "",
+    client_id: str | None = None,
+    clean_session: bool = True,
+) -> bytes:
+    """A CONNECT, with a last will without payload on the topic `will`, if any.
+
+    The client id is the user's name unless told otherwise.
+    """
+    flags = 0b1100_0000 | (0b10 if clean_session else 0) | (0b100 if will else 0)
+    client_id = user if client_id is None else client_id
+    fields = [client_id, *([will, ""] if will else []), user, password]
     body = b"\0\4MQTT\4" + bytes([flags]) + keepalive.to_bytes(2, "big")
     return packet(0x10, body + b"".join(text(field) for field in fields))
 

@@ -79,7 +79,7 @@ WILDCARDS = {
 }
 
 PUBLISHES = {
-    "gateway": TO_DEVICES | {GATEWAY_STATUS},
+    "gateway": TO_DEVICES | STATUSES | {GATEWAY_STATUS},
     **{
         device: {topic for topic in REQUESTS | STATUSES if f"/{device}/" in topic}
         for device in DEVICES

@@ -11,8 +11,10 @@ from gateway.feed import StorageError
 from gateway.service import Service
 from gateway.state_file import SqliteStore
 from gateway.writer import WriterClosedError
+from sync_protocol.credential import Credential
 from sync_protocol.views import ShownAs, View
 from tests.gateway.kept import begin_compact, synced
+from tests.gateway.recorded_accounts import Recorded
 from tests.gateway.serving import TOKEN, Served, refusal, serve
 
 EVERYTHING = {"kinds": None, "folders": None, "days_max": None, "item_bytes_max": None}
@@ -151,6 +153,35 @@ class TestDevices:
     )
     def test_bad_devices(self, served: Served, body: object) -> None:
         assert refusal(served.ask("POST", "/v1/devices", json=body)) == (400, "invalid")
+
+    def test_a_credential_and_the_next(self, served: Served, feed: str) -> None:
+        made = served.ask("POST", "/v1/devices", json={"id": "turning", "feeds": [feed]}).json()
+        turned = served.ask("POST", "/v1/devices/turning/rotate")
+        assert turned.status_code == 200
+        assert turned.headers["cache-control"] == "no-store"
+        assert turned.json().keys() == made.keys()
+        assert (turned.json()["id"], turned.json()["feeds"]) == ("turning", [feed])
+        for answer in (made, turned.json()):
+            assert Credential.parse(answer["line"]).secret == answer["credential"]
+        authenticate = served.service.devices.authenticate
+        assert not authenticate("turning", made["credential"])
+        assert authenticate("turning", turned.json()["credential"])
+        unknown = served.ask("POST", "/v1/devices/nobody/rotate")
+        assert refusal(unknown) == (404, "no-such-device")
+        served.ask("DELETE", "/v1/devices/turning")
+
+    def test_where_the_broker_cannot_be_told(self, served: Served, feed: str) -> None:
+        served.ask("POST", "/v1/devices", json={"id": "stays", "feeds": [feed]})
+        devices = served.service.devices
+        before, accounts = devices.accounts, Recorded(served.service)
+        devices.accounts, accounts.refuses = accounts, True
+        try:
+            added = served.ask("POST", "/v1/devices", json={"id": "comes", "feeds": [feed]})
+            assert refusal(added) == (503, "broker")
+            assert refusal(served.ask("POST", "/v1/devices/stays/rotate")) == (503, "broker")
+            assert served.ask("DELETE", "/v1/devices/stays").status_code == 202
+        finally:
+            devices.accounts = before
 
     def test_unknown_feed(self, served: Served) -> None:
         response = served.ask("POST", "/v1/devices", json={"id": "lost", "feeds": ["nofeed"]})

@@ -111,7 +111,10 @@ class TestAsking:
         assert client.device("asking").allowed == Allowed(folders=("",), days_max=0)
         client.limit_device("asking", Allowed())
         assert client.device("asking").allowed == Allowed()
-        client.remove_device("asking")
+        rotated = client.rotate_device("asking")
+        assert rotated.feeds == (feed,)
+        assert rotated.credential != enrolled.credential
+        assert client.remove_device("asking")
         with pytest.raises(ApiError, match="no device 'asking'"):
             client.limit_device("asking", Allowed())
         with pytest.raises(ApiError, match="no device 'asking'"):

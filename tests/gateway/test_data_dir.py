@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.data_dir import DataDirError, default_data_dir, locked, write_private
+from gateway.data_dir import DataDirError, default_data_dir, locked
 
 
 def mode(path: Path) -> int:
@@ -57,17 +57,6 @@ def test_not_a_directory(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(DataDirError, match="--data DIR"), locked(path):
             pass
-
-
-def test_private_files(tmp_path: Path) -> None:
-    path = tmp_path / "api.json"
-    path.write_text("old")
-    path.chmod(0o644)
-    # What a run that was killed may have left behind.
-    (tmp_path / "api.tmp").write_text("half")
-    write_private(path, "new")
-    assert (path.read_text(), mode(path)) == ("new", 0o600)
-    assert [found.name for found in tmp_path.iterdir()] == ["api.json"]
 
 
 def test_the_default_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
-"""How a device proves who it is (RFC 7914)."""
+"""How a device proves who it is (RFC 8018)."""
 
+import base64
 import hashlib
 import time
 from collections.abc import Callable
@@ -9,7 +10,10 @@ import pytest
 from gateway.device import (
     SALT_BYTES,
     SECRET_BYTES,
+    DeviceError,
     NoSuchDeviceError,
+    SecretHash,
+    hash_parts,
     hash_secret,
     make_secret,
     verify_secret,
@@ -25,13 +29,21 @@ def test_a_secret_is_its_entropy_as_text() -> None:
     assert make_secret(b"\xff" * SECRET_BYTES) == "_" * 24  # nothing that a shell or a URL minds
 
 
-def test_what_is_kept_is_scrypt_with_a_salt() -> None:
-    kind, salt, kept = HASH.split("$")
-    assert (kind, bytes.fromhex(salt)) == ("scrypt", SALT)
-    expected = hashlib.scrypt(SECRET.encode(), salt=SALT, n=2**14, r=8, p=1, dklen=32)
-    assert bytes.fromhex(kept) == expected
+def test_what_is_kept_is_as_in_mosquittos_password_files() -> None:
+    nothing, kind, iterations, salt, kept = HASH.split("$")
+    assert (nothing, kind, iterations) == ("", "7", "1000")
+    assert base64.b64decode(salt) == SALT
+    expected = hashlib.pbkdf2_hmac("sha512", SECRET.encode(), SALT, 1000, dklen=64)
+    assert base64.b64decode(kept) == expected
+    assert hash_parts(HASH) == SecretHash(1000, salt, kept)
     assert SECRET not in HASH
     assert hash_secret(SECRET, salt=bytes(SALT_BYTES)) != HASH
+
+
+@pytest.mark.parametrize("damaged", ["", "x", "$6$1000$AA$AA", "$7$100000$AA$AA", HASH + "$"])
+def test_a_damaged_hash_is_told_with_the_command_that_mends_it(damaged: str) -> None:
+    with pytest.raises(DeviceError, match="gateway device rotate ID"):
+        verify_secret(SECRET, damaged)
 
 
 @pytest.mark.parametrize("wrong", ["", SECRET[:-1], SECRET + "x", SECRET.lower(), "ä\0" * 500])

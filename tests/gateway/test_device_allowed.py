@@ -168,3 +168,13 @@ def test_v5_nothing_is_given_that_is_not_both_wanted_and_allowed(
 def test_what_cannot_be_allowed(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Allowed(**wrong)
+
+
+@pytest.mark.parametrize("name", ["days_max", "item_bytes_max"])
+@pytest.mark.parametrize("value", ["true", '"5"', "5.0"])
+def test_a_limit_is_a_whole_number_and_nothing_that_may_be_taken_for_one(
+    name: str, value: str
+) -> None:
+    assert Allowed.model_validate_json(f'{{"{name}": 5}}') == Allowed.model_validate({name: 5})
+    with pytest.raises(ValidationError):
+        Allowed.model_validate_json(f'{{"{name}": {value}}}')

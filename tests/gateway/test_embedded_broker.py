@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from gateway import broker_gate
-from gateway.embedded_broker import BrokerError, EmbeddedBroker
+from gateway import broker_gate, broker_packets
+from gateway.embedded_broker import LOG_LINES_BURST, BrokerError, EmbeddedBroker
+from gateway.login_backoff import FREE_FAILURES
 from sync_protocol import limits
 from sync_protocol.topics import Topics
 from tests.gateway.mqtt_probe import (
@@ -196,6 +197,46 @@ class TestLogin:
             assert {answer.result() for answer in answers} == {"Not authorized"}
             for probe in probes:
                 probe.close()
+
+    def test_is_refused_unseen_after_too_many_wrong_passwords(self, events: Events) -> None:
+        seen: Counter[str] = Counter()
+
+        def check(user: str, password: str) -> bool:
+            seen[f"{user} {password}"] += 1
+            return authenticate(user, password)
+
+        with make_broker(authenticate=check, count=events.count) as broker:
+            seen.clear()
+            with enter(broker, "phone"):
+                pass
+            for user in ("phone", "stranger"):
+                for _ in range(FREE_FAILURES + 3):
+                    probe = Probe(broker.port, user, "guess")
+                    assert probe.connect() == "Not authorized"
+                    probe.close()
+                assert seen[f"{user} guess"] == FREE_FAILURES
+            # Neither the device itself nor another one is kept out.
+            prove_that_it_serves(broker)
+            with enter(broker, "phone"):
+                pass
+
+    def test_of_one_user_is_refused_when_it_connects_too_often(self, events: Events) -> None:
+        seen: Counter[str] = Counter()
+
+        def check(user: str, password: str) -> bool:
+            seen[user] += 1
+            return authenticate(user, password)
+
+        with make_broker(authenticate=check, count=events.count) as broker:
+            for _ in range(broker_gate.CONNECTS_PER_MINUTE_MAX + 20):
+                with Raw(broker.port) as phone:
+                    phone.send(connect("phone", password_of("phone")))
+                    if phone.receive(4) == b"\x20\x02\0\3":
+                        break
+            else:
+                pytest.fail("each connect was taken")
+            assert seen["phone"] >= broker_gate.CONNECTS_PER_MINUTE_MAX
+            prove_that_it_serves(broker)
 
     def test_with_mqtt_5_is_refused_and_hurts_nobody(self, broker: EmbeddedBroker) -> None:
         probe = Probe(
@@ -448,7 +489,7 @@ class TestRetained:
 
 class TestTraffic:
     def test_of_one_publisher_stays_in_order(self, broker: EmbeddedBroker) -> None:
-        numbers = range(2 * broker_gate.UNSENT_MESSAGES_MAX)
+        numbers = range(2 * broker_packets.UNSENT_MESSAGES_MAX)
         with enter(broker, "gateway") as gateway, enter(broker, "phone") as phone:
             phone.subscribe("sync/v1/phone/+/notify", qos=0)
             gateway.publish_many((NOTIFY, str(number).encode()) for number in numbers)
@@ -482,6 +523,46 @@ class TestTraffic:
                 over.set()
             churn.result()
 
+    @pytest.mark.slow  # the pace is a bound on time
+    def test_of_one_device_is_read_no_faster_than_its_pace(
+        self, broker: EmbeddedBroker, events: Events
+    ) -> None:
+        seconds = 2
+        count = broker_packets.PACKETS_BURST + seconds * broker_packets.PACKETS_PER_SECOND_MAX
+        with enter(broker, "gateway") as gateway, Raw(broker.port) as phone:
+            gateway.subscribe(REQUESTS)
+            phone.login("phone", password_of("phone"))
+            began = time.monotonic()
+            flood = packet(0x30, text(REQUEST) + b"flood") * (count - 1)
+            phone.send(flood + packet(0x30, text(REQUEST) + b"end"))
+            events.wait_for("readings_slowed")
+            assert len(gateway.hear_until(b"end")) == count - 1
+            assert time.monotonic() - began > 0.9 * seconds
+            assert events["readings_slowed"] > 0
+
+    def test_of_one_device_is_slowed_over_all_its_connections(
+        self, broker: EmbeddedBroker, events: Events
+    ) -> None:
+        flood = packet(0x30, text(REQUEST) + b"flood") * (broker_packets.PACKETS_BURST + 50)
+        with Raw(broker.port) as phone:
+            phone.login("phone", password_of("phone"))
+            phone.send(flood)
+            events.wait_for("readings_slowed")
+        slowed = events["readings_slowed"]
+        with Raw(broker.port) as phone:
+            phone.login("phone", password_of("phone"))
+            phone.send(packet(0xC0, b"") * 10)
+            events.wait_for("readings_slowed", slowed + 1)
+
+    def test_to_subscribe_is_bounded_in_bytes(self, broker: EmbeddedBroker, events: Events) -> None:
+        filters = (text("a") + b"\0") * (broker_packets.CONTROL_BYTES_MAX // 4)
+        with Raw(broker.port) as phone:
+            phone.login("phone", password_of("phone"))
+            phone.send(packet(0x82, b"\0\1" + filters))
+            assert phone.receive(1) == b""
+        events.wait_for("packets_too_big")
+        prove_that_it_serves(broker)
+
     def test_before_a_goodbye_arrives(self, broker: EmbeddedBroker) -> None:
         payloads = [f"{number}".encode() for number in range(300)]
         with enter(broker, "gateway") as gateway:
@@ -494,7 +575,7 @@ class TestTraffic:
         self, broker: EmbeddedBroker, events: Events
     ) -> None:
         push = bytes(limits.NOTIFICATION_BYTES_MAX)
-        pushes = 4 * broker_gate.UNSENT_BYTES_MAX // len(push)
+        pushes = 4 * broker_packets.UNSENT_BYTES_MAX // len(push)
         with (
             enter(broker, "gateway") as gateway,
             enter(broker, "tablet") as tablet,
@@ -517,7 +598,7 @@ class TestTraffic:
         with enter(broker, "gateway") as gateway, Raw(broker.port) as phone:
             phone.login("phone", password_of("phone"))
             phone.subscribe(NOTIFY, qos=1)
-            for _ in range(4 * broker_gate.UNSENT_BYTES_MAX // len(push)):
+            for _ in range(4 * broker_packets.UNSENT_BYTES_MAX // len(push)):
                 gateway.publish(NOTIFY, push)
             events.wait_for("connections_dropped")
         prove_that_it_serves(broker)
@@ -752,3 +833,15 @@ def test_logs_neither_passwords_nor_contents(
     assert "secret" not in caplog.text
     assert "password of" not in caplog.text
     assert "private" not in caplog.text
+
+
+def test_fills_no_log_with_what_it_refuses(
+    broker: EmbeddedBroker, events: Events, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = 2 * LOG_LINES_BURST
+    with caplog.at_level(logging.INFO, "gateway"), enter(broker, "phone") as phone:
+        for _ in range(refused):
+            phone.publish(NOTIFY, b"", qos=0)
+        events.wait_for("publishes_refused", refused)
+    lines = [it for it in caplog.records if it.name == "gateway.embedded_broker"]
+    assert LOG_LINES_BURST <= len(lines) < refused - 50

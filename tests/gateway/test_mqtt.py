@@ -1,16 +1,21 @@
 """What the gateway's connection says to its broker, to the bit (docs/protocol.md, T1, T3, T7)."""
 
-from collections.abc import Iterator
+import queue
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from gateway.broker_accounts import AccountError, NotConnectedError, let_in
+from gateway.control import ControlTopic
 from gateway.counters import Counters
 from gateway.mqtt import BrokerLink
 from gateway.notifier import Push
 from gateway.responder import Response
+from programs.tls_settings import Tls
 from sync_protocol.messages import Answer, Refused
 from sync_protocol.topics import Topics
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_S, eventually
 from tests.mqtt_recorder import Connected, Published, Recorder, Subscribed, recorder
 
 STATUS = "sync/v1/gateway/status"
@@ -23,18 +28,35 @@ def broker() -> Iterator[Recorder]:
         yield made
 
 
-@pytest.fixture
-def link(broker: Recorder) -> Iterator[BrokerLink]:
-    made = BrokerLink(
+def made_link(
+    broker: Recorder,
+    control: ControlTopic | None = None,
+    received: Callable[[str, bytes, bool], None] = lambda _topic, _payload, _retained: None,
+) -> BrokerLink:
+    return BrokerLink(
         host="127.0.0.1",
         port=broker.port,
         user="gateway",
         password="a secret",
+        tls=Tls(),
         keepalive_s=60,
         topic_names=Topics(),
         counters=Counters(),
-        on_message=lambda _topic, _payload: None,
+        on_message=received,
+        control=control,
     )
+
+
+@pytest.fixture
+def received() -> queue.SimpleQueue[tuple[str, bytes, bool]]:
+    return queue.SimpleQueue()
+
+
+@pytest.fixture
+def link(
+    broker: Recorder, received: queue.SimpleQueue[tuple[str, bytes, bool]]
+) -> Iterator[BrokerLink]:
+    made = made_link(broker, received=lambda *message: received.put(message))
     made.start()
     yield made
     made.close()
@@ -65,3 +87,38 @@ def test_t1_pushes_have_qos_0_and_t3_answers_have_qos_1(broker: Recorder, link: 
     assert broker.next() == Published(
         "sync/v1/phone/mail/response", b"an answer", 1, retained=False
     )
+
+
+def test_commands_to_the_plugin_have_qos_0_so_that_none_is_sent_late(broker: Recorder) -> None:
+    control = ControlTopic(answer_s_max=0)
+    opened = threading.Event()
+    control.on_open = opened.set
+    link = made_link(broker, control)
+    link.start()
+    broker.next()
+    broker.acknowledge_subscriptions()
+    broker.next()
+    assert broker.next() == Subscribed((("$CONTROL/dynamic-security/v1/response", 1),))
+    assert opened.wait(PATIENCE_S)
+    with pytest.raises(AccountError, match="did not answer"):
+        control.ask([let_in("phone")])
+    online, told = broker.next(), broker.next()
+    assert isinstance(online, Published)
+    assert online.payload == b"online"
+    assert isinstance(told, Published)
+    assert (told.topic, told.qos) == ("$CONTROL/dynamic-security/v1", 0)
+    assert not told.retained
+    link.close()
+    with pytest.raises(NotConnectedError):
+        control.ask([let_in("phone")])
+
+
+def test_g8_it_says_what_the_broker_had_kept(
+    broker: Recorder, link: BrokerLink, received: queue.SimpleQueue[tuple[str, bytes, bool]]
+) -> None:
+    broker.acknowledge_subscriptions()
+    assert eventually(lambda: link.state == "connected")
+    for retained in (False, True):
+        broker.send("sync/v1/phone/mail/request", b"a request", retained=retained)
+        heard = received.get(timeout=PATIENCE_S)
+        assert heard == ("sync/v1/phone/mail/request", b"a request", retained)

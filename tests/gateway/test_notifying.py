@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from gateway.counters import Counters
 from gateway.device import Device
 from gateway.ledger import Record
+from gateway.limiting import Limiting
 from gateway.notifier import Push
 from gateway.notifying import Notifying
 from gateway.registry import Registry
@@ -23,6 +25,7 @@ from sync_protocol.messages import Notification
 from sync_protocol.token_set import TokenSet
 from sync_protocol.wire import Format
 from tests.eventually import PATIENCE_S, eventually
+from tests.gateway.answering import UNLIMITED
 from tests.gateway.damage import flip_byte, lose_content
 from tests.gateway.outboxes import Outbox
 from tests.gateway.sample_feeds import EPOCH, FEED, NOW, change, put
@@ -77,6 +80,7 @@ class Gateway:
         self.outbox = WatchedOutbox()
         self.counters = Counters()
         self.poisons: list[tuple[str, str]] = []
+        self.limits = UNLIMITED
         with store.transaction() as transaction:
             transaction.add_feed(FEED, epoch_id=EPOCH, now=NOW)
         self.know("phone")
@@ -94,6 +98,7 @@ class Gateway:
             counters=self.counters,
             notification_content_bytes_max=100,
             on_poison=lambda feed, poison: self.poisons.append((feed, poison.item_id)),
+            limiting=Limiting(self.limits, monotonic=lambda: 0.0),
         )
 
     @contextlib.contextmanager
@@ -138,6 +143,19 @@ def test_what_is_committed_is_pushed_in_order(gateway: Gateway) -> None:
         [("ada", 1), ("bob", 2), ("ada", 3), ("cyd", 4)],
     )
     assert notifying.cursors() == {FEED: 4}
+
+
+def test_g8_pushes_to_who_was_sent_too_much_are_withheld(gateway: Gateway) -> None:
+    gateway.limits = replace(gateway.limits, bytes_per_hour_max=10)
+    with gateway.started() as notifying:
+        commit(gateway, notifying, put("ada"))
+        gateway.outbox.wait_for("ada")
+        gateway.know("tablet")
+        gateway.registry.came_online("tablet", 1.0)
+        commit(gateway, notifying, put("bob"))
+    pushed = [(device, item_id) for device, _, item_id, _ in gateway.outbox.notifications()]
+    assert pushed == [("phone", "ada"), ("tablet", "bob")]
+    assert gateway.counters.read()["pushes withheld, too many bytes"] == 1
 
 
 def test_closing_publishes_what_was_committed(gateway: Gateway) -> None:

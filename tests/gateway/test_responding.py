@@ -10,6 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.device import Device
+from gateway.device_limits import (
+    FLOOD_FACTOR,
+    REFUSALS_BURST,
+    RETRY_AFTER_S_MAX,
+    SHUT_OUT_S,
+    STATUSES_PER_MINUTE_MAX,
+    WORK_BURST_S,
+    Bounds,
+)
 from gateway.inbox import REQUESTS_MAX, STATUSES_MAX
 from gateway.ledger import Record
 from gateway.notifier import Target
@@ -355,3 +364,96 @@ def test_closing_twice_or_without_a_start_is_no_error(gateway: Gateway) -> None:
     responding.start()
     responding.close()
     responding.close()
+
+
+class TestLimits:
+    def limited(
+        self,
+        gateway: Gateway,
+        *,
+        requests_per_minute_max: int = 10**6,
+        bytes_per_hour_max: int = 10**12,
+        work_share_max: float = 1.0,
+    ) -> None:
+        gateway.limits = Bounds(requests_per_minute_max, bytes_per_hour_max, work_share_max)
+
+    def test_g8_requests_that_are_too_many_are_refused_with_the_time_to_wait(
+        self, gateway: Gateway
+    ) -> None:
+        self.limited(gateway, requests_per_minute_max=6)
+        *answers, refused = gateway.take(*[(REQUESTS, request())] * 7)
+        assert all(it.answer.delta is not None for it in answers)
+        assert refusal(refused) == (
+            "busy",
+            "this device asks for more than its share: ask again later",
+        )
+        assert refused.answer.refused is not None
+        assert refused.answer.refused.retry_after_s == 10
+
+    def test_g8_of_many_refused_requests_only_a_few_are_told_so(self, gateway: Gateway) -> None:
+        self.limited(gateway, requests_per_minute_max=1)
+        answers = gateway.take(*[(REQUESTS, request())] * 30)
+        assert len(answers) == 1 + REFUSALS_BURST
+        assert gateway.counts(
+            "requests", "requests refused: too much for one device", "requests dropped, too many"
+        ) == [1 + REFUSALS_BURST, REFUSALS_BURST, 30 - 1 - REFUSALS_BURST]
+
+    @pytest.mark.parametrize("form", Format)
+    def test_g8_nothing_but_the_id_is_read_of_what_is_refused(
+        self, gateway: Gateway, form: Format
+    ) -> None:
+        self.limited(gateway, requests_per_minute_max=1)
+        wrong = {
+            Format.CBOR: b"\xa2\x00\x01\x01\x48" + REQUEST_ID,
+            Format.JSON: b'{"v":1,"id":"cmVxdWVzdCE=","view_id":-1}',
+        }[form]
+        _, refused = gateway.take((REQUESTS, request()), (REQUESTS, wrong))
+        assert refusal(refused)[0] == "busy"
+        assert wire.form_of(refused.payload) is form
+
+    def test_g8_who_was_sent_too_much_waits(self, gateway: Gateway) -> None:
+        self.limited(gateway, bytes_per_hour_max=10)
+        first, refused = gateway.take((REQUESTS, request()), (REQUESTS, request()))
+        assert first.answer.delta is not None
+        assert refusal(refused)[0] == "busy"
+        assert refused.answer.refused is not None
+        assert refused.answer.refused.retry_after_s == RETRY_AFTER_S_MAX
+
+    def test_g8_who_had_its_share_of_the_work_waits(self, gateway: Gateway) -> None:
+        self.limited(gateway, work_share_max=0.5)
+        gateway.work_s = WORK_BURST_S + 1
+        first, refused = gateway.take((REQUESTS, request()), (REQUESTS, request()))
+        assert first.answer.delta is not None
+        assert refusal(refused)[0] == "busy"
+        assert refused.answer.refused is not None
+        assert refused.answer.refused.retry_after_s == 2
+
+    def test_g8_the_limits_of_one_device_are_not_those_of_another(self, gateway: Gateway) -> None:
+        self.limited(gateway, requests_per_minute_max=1)
+        eve = f"sync/v1/eve/{FEED}/request"
+        *_, answered = gateway.take(*[(eve, request())] * 40, (REQUESTS, request()))
+        assert answered.answer.delta is not None
+
+    def test_g8_a_request_that_the_broker_had_kept_is_dropped(self, gateway: Gateway) -> None:
+        responding = gateway.responding()
+        responding.start()
+        responding.take(REQUESTS, request(), retained=True)
+        responding.take(STATUS, b"online", retained=True)
+        responding.close()
+        assert gateway.outbox.answers == []
+        assert gateway.registry.online() == ["phone"]
+        assert gateway.counts("requests dropped, retained") == [1]
+
+    def test_statuses_that_are_too_many_are_dropped(self, gateway: Gateway) -> None:
+        gateway.take(*[(STATUS, b"online")] * STATUSES_PER_MINUTE_MAX, (STATUS, b"offline"))
+        assert gateway.registry.online() == ["phone"]
+        assert gateway.counts("statuses dropped, too many") == [1]
+
+    def test_who_sends_far_too_much_is_shut_out_once(self, gateway: Gateway) -> None:
+        self.limited(gateway, requests_per_minute_max=1)
+        flood = FLOOD_FACTOR * STATUSES_PER_MINUTE_MAX
+        gateway.take(*[(REQUESTS, request())] * flood)
+        assert gateway.floods == []
+        gateway.take(*[(REQUESTS, request())] * (flood + 100))
+        assert gateway.floods == [("phone", SHUT_OUT_S)]
+        assert gateway.counts("floods of a device") == [1]

@@ -100,13 +100,6 @@ class TestInProcess:
             pass
         assert (tmp_path / STORE_FILE).read_bytes() == b"no database" * 1_000
 
-    def test_settings_that_cannot_be(self, tmp_path: Path) -> None:
-        with (
-            pytest.raises(RunError, match="topic_prefix"),
-            running(settings(tmp_path, topic_prefix="a/#")),
-        ):
-            pass
-
 
 class TestExternalBroker:
     def test_down_at_the_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +143,7 @@ class TestExternalBroker:
         # MQTT 3.1.1, 3.1.3: user name and password end the CONNECT, each with its length before.
         assert packets[0].endswith(b"\0\x05tally\0\x08a secret")
 
-    @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"x" * 10_000])
+    @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"x" * 100_000])
     def test_a_password_file_that_is_none(self, tmp_path: Path, content: bytes | None) -> None:
         path = tmp_path / "password"
         if content is not None:

@@ -329,9 +329,10 @@ class TestState:
             port = silent.getsockname()[1]
             service.start(Account("127.0.0.1", port, "gateway", None))
             assert not service.wait_connected(0)
+            status = service.status()
+            assert f"127.0.0.1:{port}" in str(status["broker"])
             (problem,) = service.problems()
             assert f"127.0.0.1:{port}" in problem
-            assert service.status()["broker"] == problem
             service.close()
 
     def test_all_is_well(self, tmp_path: Path) -> None:

@@ -97,12 +97,18 @@ def test_a_damaged_file_is_refused(
     assert path.read_bytes() == damaged  # nobody made it an empty one
 
 
-def test_a_newer_file_is_refused(store: SqliteStore, path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "cure"),
+    [(STATE_VERSION + 1, "upgrade"), (STATE_VERSION - 1, "export .* import .* add its devices")],
+)
+def test_a_file_of_another_version_is_refused(
+    store: SqliteStore, path: Path, version: int, cure: str
+) -> None:
     store.close()
     db = sqlite3.connect(path)
-    db.execute(f"PRAGMA user_version = {STATE_VERSION + 1}")
+    db.execute(f"PRAGMA user_version = {version}")
     db.close()
-    with pytest.raises(FeedError, match=r"another version of the gateway .*: upgrade"):
+    with pytest.raises(FeedError, match=rf"another version of the gateway .*: {cure}"):
         SqliteStore(path)
 
 

@@ -66,14 +66,17 @@ class Neighbourhood:
             self._mosquitto.start()
             self._stack.callback(self._mosquitto.stop)
         port = free_port() if self._mosquitto is None else self._mosquitto.port
-        external = self._mosquitto is not None
-        self._gateway = GatewayProgram(folder, broker_port=port, external=external)
+        self._gateway = GatewayProgram(folder, broker_port=port, broker=self._mosquitto)
         self._stack.enter_context(self._gateway)
         with self._gateway.client() as client:
             client.add_feed(FEED)
             self._agents = [
                 AgentProgram(
-                    name, client.add_device(name, [FEED]).credential, folder, broker_port=port
+                    name,
+                    client.add_device(name, [FEED]).credential,
+                    folder,
+                    broker_port=port,
+                    broker=self._mosquitto,
                 )
                 for name in AGENTS
             ]

@@ -16,6 +16,7 @@ from gateway.api_errors import ApiError, NoAnswerError, NoGatewayError
 from gateway.client import GatewayClient
 from gateway.rows import Alter, Delete, Mutation, Put
 from tests.eventually import eventually
+from tests.integration.brokers import Mosquitto
 from tests.integration.edits import FEED, Held, held_by_device
 
 
@@ -75,14 +76,15 @@ class Program:
 
 
 class GatewayProgram:
-    """``gateway run`` and a client of its HTTP API."""
+    """``gateway run`` with its own broker or another, and a client of its HTTP API."""
 
-    def __init__(self, folder: Path, *, broker_port: int, external: bool) -> None:
+    def __init__(self, folder: Path, *, broker_port: int, broker: Mosquitto | None = None) -> None:
         self.data_dir = folder / "gateway"
-        environment = {"TALLYSYNC_GATEWAY_BROKER_HOST": "127.0.0.1"} if external else {}
         arguments = ["gateway", "run", "--data", str(self.data_dir)]
         arguments += ["--broker-port", str(broker_port), "--api-port", "0"]
-        self.program = Program(arguments, environment=environment, log=folder / "gateway.log")
+        if broker is not None:
+            arguments += ["--config", str(broker.settings_file)]
+        self.program = Program(arguments, environment={}, log=folder / "gateway.log")
 
     def start(self) -> None:
         """Start it and wait until it serves."""
@@ -137,7 +139,15 @@ def apply(client: GatewayClient, mutation: Mutation) -> None:
 class AgentProgram:
     """``device-agent run``."""
 
-    def __init__(self, name: str, credential: str, folder: Path, *, broker_port: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        credential: str,
+        folder: Path,
+        *,
+        broker_port: int,
+        broker: Mosquitto | None = None,
+    ) -> None:
         self.name = name
         self._data_dir = folder / name
         secret = folder / f"{name}.secret"
@@ -152,6 +162,9 @@ class AgentProgram:
             "TALLYSYNC_AGENT_BACKOFF_S": "0.1",
             "TALLYSYNC_AGENT_BACKOFF_S_MAX": "0.5",
         }
+        if broker is not None:
+            environment["TALLYSYNC_AGENT_TLS"] = "on"
+            environment["TALLYSYNC_AGENT_CA_FILE"] = str(broker.ca_file)
         self.program = Program(arguments, environment=environment, log=folder / f"{name}.log")
 
     def held(self) -> Held:

@@ -93,9 +93,7 @@ def test_one_moment_of_a_gateway_that_is_written_to(tmp_path: Path) -> None:
     seed = random.SystemRandom().getrandbits(32)
     print(f"seed {seed}")  # noqa: T201 - pytest shows it if the test fails
     with ExitStack() as stack:
-        gateway = stack.enter_context(
-            GatewayProgram(tmp_path, broker_port=free_port(), external=False)
-        )
+        gateway = stack.enter_context(GatewayProgram(tmp_path, broker_port=free_port()))
         client = stack.enter_context(gateway.client())
         client.add_feed(FEED)
         writer = Writer(client, seed)
@@ -130,7 +128,7 @@ def test_one_moment_of_a_gateway_that_is_written_to(tmp_path: Path) -> None:
 def test_devices_go_back_with_the_gateway(tmp_path: Path) -> None:
     port = free_port()
     with ExitStack() as stack:
-        gateway = stack.enter_context(GatewayProgram(tmp_path, broker_port=port, external=False))
+        gateway = stack.enter_context(GatewayProgram(tmp_path, broker_port=port))
         with gateway.client() as client:
             client.add_feed(FEED)
             credential = client.add_device("phone", [FEED]).credential

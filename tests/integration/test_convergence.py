@@ -16,10 +16,11 @@ from device_agent.schedule import Waits
 from gateway.feed import NoSuchItemError
 from gateway.run import Running, running
 from gateway.settings import Settings, load
+from programs.tls_settings import Tls
 from sync_protocol.limits import ANSWER_BYTES_MIN
 from sync_protocol.wire import Format
 from tests.eventually import eventually
-from tests.integration.brokers import Mosquitto, free_port
+from tests.integration.brokers import Mosquitto, agent_tls, free_port
 from tests.integration.edits import (
     FEED,
     Held,
@@ -42,12 +43,13 @@ FORMS = {"phone": Format.CBOR, "tablet": Format.JSON, "watch": Format.CBOR}
 class Device:
     """An agent that can be stopped and started again, with a witness of all its lives."""
 
-    def __init__(self, name: str, *, password: str, port: int, data_dir: Path) -> None:
+    def __init__(self, name: str, *, password: str, port: int, tls: Tls, data_dir: Path) -> None:
         self.name = name
         self.witness = Witness()
         self.data_dir = data_dir
         self._password = password
         self._port = port
+        self._tls = tls
         self.agent = self._made()
 
     def _made(self) -> DeviceAgent:
@@ -57,6 +59,7 @@ class Device:
             host="127.0.0.1",
             port=self._port,
             password=self._password,
+            tls=self._tls,
             data_dir=self.data_dir,
             observer=self.witness,
             waits=WAITS,
@@ -88,6 +91,7 @@ class Neighbourhood:
                 name,
                 password=self.gateway.service.devices.add(name, [FEED]),
                 port=self.gateway.broker_port,
+                tls=agent_tls(settings),
                 data_dir=folder / name,
             )
             for name in FORMS
@@ -202,12 +206,5 @@ class TestEmbeddedBroker(ConvergenceSuite):
 class TestMosquitto(ConvergenceSuite):
     @pytest.fixture
     def settings(self, tmp_path: Path) -> Iterator[Settings]:
-        broker = Mosquitto(tmp_path)
-        broker.start()
-        yield load(
-            data_dir=tmp_path / "gateway",
-            broker_host="127.0.0.1",
-            broker_port=broker.port,
-            api_port=0,
-        )
-        broker.stop()
+        with Mosquitto(tmp_path) as broker:
+            yield load(broker.settings_file, data_dir=tmp_path / "gateway", api_port=0)

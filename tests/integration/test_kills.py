@@ -62,14 +62,16 @@ class KillSuite:
         print(f"seed {seed}")  # noqa: T201 - pytest shows it if the test fails
         port = free_port() if broker is None else broker.port
         with ExitStack() as stack:
-            gateway = stack.enter_context(
-                GatewayProgram(tmp_path, broker_port=port, external=broker is not None)
-            )
+            gateway = stack.enter_context(GatewayProgram(tmp_path, broker_port=port, broker=broker))
             with gateway.client() as client:
                 client.add_feed(FEED)
                 agents = [
                     AgentProgram(
-                        name, client.add_device(name, [FEED]).credential, tmp_path, broker_port=port
+                        name,
+                        client.add_device(name, [FEED]).credential,
+                        tmp_path,
+                        broker_port=port,
+                        broker=broker,
                     )
                     for name in NAMES
                 ]

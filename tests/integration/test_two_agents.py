@@ -17,7 +17,7 @@ from gateway.run import Running, running
 from gateway.service import Service
 from gateway.settings import Settings, load
 from tests.eventually import eventually
-from tests.integration.brokers import Mosquitto, free_port
+from tests.integration.brokers import Mosquitto, agent_tls, free_port
 from tests.integration.edits import FEED, difference, held_by_device, held_by_feed, random_edit
 
 pytestmark = pytest.mark.slow
@@ -34,19 +34,19 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
     if request.param == "embedded":
         yield load(data_dir=data_dir, broker_port=0, api_port=0)
         return
-    broker = Mosquitto(tmp_path)
-    broker.start()
-    yield load(data_dir=data_dir, broker_host="127.0.0.1", broker_port=broker.port, api_port=0)
-    broker.stop()
+    with Mosquitto(tmp_path) as broker:
+        yield load(broker.settings_file, data_dir=data_dir, api_port=0)
 
 
 def agent(data_dir: Path, gateway: Running, password: str) -> DeviceAgent:
+    settings = gateway.service.settings
     return DeviceAgent(
         "phone",
         feeds=[FEED],
         host=gateway.broker_host,
         port=gateway.broker_port,
         password=password,
+        tls=agent_tls(settings),
         data_dir=data_dir,
         waits=WAITS,
     )

@@ -1,4 +1,4 @@
-"""Breaks of A1 to A5: a device takes an answer."""
+"""Breaks of A1 to A6: a device takes an answer, or a refusal."""
 
 from typing import Final
 
@@ -357,5 +357,30 @@ BREAKS: Final = (
         "A5",
         "a content that is withheld is not wanted after a new connection",
         (_REPLICA, "        self._withheld.clear()\n", ""),
+    ),
+    broken(
+        "A6",
+        "a device asks again when it likes",
+        (_SYNC, "after_s = refused.retry_after_s\n", "after_s = None\n"),
+    ),
+    broken(
+        "A6",
+        "a device asks again at once if it is told to",
+        (_SCHEDULE, "RETRY_AFTER_S_MIN: Final = 1.0", "RETRY_AFTER_S_MIN: Final = 0.0"),
+    ),
+    broken(
+        "A6",
+        "a device waits as long as it is told to",
+        (_SCHEDULE, "RETRY_AFTER_S_MAX: Final = 3600.0", "RETRY_AFTER_S_MAX: Final = 1e12"),
+    ),
+    broken(
+        "A6",
+        "all devices ask again at the same time",
+        (_SCHEDULE, "            1.0 + _JITTER_SHARE * chance\n", "            1.0\n"),
+    ),
+    broken(
+        "A6",
+        "a notification has a device ask earlier than it is told to",
+        (_SCHEDULE, "            at = max(at, self.not_before)\n", "            pass\n"),
     ),
 )

@@ -1,10 +1,15 @@
-"""Breaks of G1 to G5: the gateway answers a collection."""
+"""Breaks of G1 to G5 and G8: the gateway answers a collection, and not too many."""
 
 from typing import Final
 
 from tests.rules.rule import broken
 
 _RESPONDER: Final = "gateway/responder.py"
+_RESPONDING: Final = "gateway/responding.py"
+_NOTIFYING: Final = "gateway/notifying.py"
+_LIMITS: Final = "gateway/device_limits.py"
+_LINK: Final = "gateway/mqtt.py"
+_INBOX: Final = "gateway/inbox.py"
 
 _NEW_SET_END: Final = "c for n, c in self._fetched if c != n or pending is None or n > pending"
 
@@ -175,7 +180,7 @@ BREAKS: Final = (
         "the new set lacks what was presented",
         (
             _RESPONDER,
-            "new = self._held | TokenSet.span(first, head)",
+            "new = self._held.add(first, head)",
             "new = TokenSet.span(first, head)",
         ),
     ),
@@ -184,7 +189,7 @@ BREAKS: Final = (
         "the new set claims nothing more than what was presented",
         (
             _RESPONDER,
-            "new = self._held | TokenSet.span(first, head)",
+            "new = self._held.add(first, head)",
             "new = self._held if pending is not None else TokenSet.span(first, head)",
         ),
     ),
@@ -193,8 +198,8 @@ BREAKS: Final = (
         "the new set lacks the c of what was sent",
         (
             _RESPONDER,
-            "        new |= TokenSet.of(added.c for added in self._added if added.c is not None)\n",
-            "",
+            "return new | TokenSet.of(added.c for added in self._added if added.c is not None)",
+            "return new",
         ),
     ),
     broken(
@@ -331,5 +336,73 @@ BREAKS: Final = (
             "head=tokens.compress(self._snapshot.head, self._base)",
             "head=max((it.change.n for it in self._added), default=0)",
         ),
+    ),
+    broken(
+        "G8",
+        "a device may ask as often as it likes",
+        (_LIMITS, "if self._requests.take(1, now):", "if self._requests.take(0, now):"),
+    ),
+    broken(
+        "G8",
+        "a device is sent as much as it likes",
+        (_LIMITS, "self._bytes.owes(now) or self._work_s", "self._work_s"),
+    ),
+    broken(
+        "G8",
+        "a device has worked for it as much as it likes",
+        (_LIMITS, "self._bytes.owes(now) or self._work_s.owes(now)", "self._bytes.owes(now)"),
+    ),
+    broken(
+        "G8",
+        "each of many requests is refused",
+        (_LIMITS, "return self._refusals.take(1, now)", "return True"),
+    ),
+    broken(
+        "G8",
+        "who asks too much is not told when to ask again",
+        (_RESPONDING, "_TOO_MUCH, retry_after_s=soon)", "_TOO_MUCH)"),
+    ),
+    broken(
+        "G8",
+        "a request that is too many is read before it is refused",
+        (
+            _RESPONDING,
+            "                soon = self._limiting.retry_after_s(device)\n",
+            (
+                "                messages.decode_request(payload)\n"
+                "                soon = self._limiting.retry_after_s(device)\n"
+            ),
+        ),
+    ),
+    broken(
+        "G8",
+        "who has been sent too much is pushed to",
+        (
+            _NOTIFYING,
+            "if self._limiting.may_be_pushed(push.device, len(push.payload)):",
+            "if self._limiting.may_be_pushed(push.device, len(push.payload)) or True:",
+        ),
+    ),
+    broken(
+        "G8",
+        "all that one device asks is answered before the next device",
+        (
+            _INBOX,
+            "            self._requests[device] = waiting  # behind the others\n",
+            (
+                "            self._requests[device] = waiting\n"
+                "            self._requests.move_to_end(device, last=False)\n"
+            ),
+        ),
+    ),
+    broken(
+        "G8",
+        "a request that the broker had kept is answered",
+        (_RESPONDING, "if retained:  # it would", "if retained and False:  # it would"),
+    ),
+    broken(
+        "G8",
+        "it is not told what the broker had kept",
+        (_LINK, "bytes(message.payload), message.retain)", "bytes(message.payload), False)"),
     ),
 )

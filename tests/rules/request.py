@@ -9,14 +9,14 @@ _INVENTORY: Final = "device_agent/inventory.py"
 _SYNC: Final = "device_agent/feed_sync.py"
 _SCHEDULE: Final = "device_agent/schedule.py"
 _STORE: Final = "device_agent/store_memory.py"
-_AGENT: Final = "device_agent/agent.py"
+_KEPT_FEED: Final = "device_agent/kept_feed.py"
 
 BREAKS: Final = (
     broken(
         "Q1",
         "every request has the same id",
         (
-            _AGENT,
+            _KEPT_FEED,
             "request_id=lambda: os.urandom(messages.REQUEST_ID_BYTES)",
             "request_id=lambda: bytes(8)",
         ),

@@ -161,7 +161,7 @@ BREAKS: Final = (
     broken(
         "T7",
         "a device syncs when it hears a retained online of the gateway",
-        (_AGENT, "topics.ONLINE and not message.retained", "topics.ONLINE"),
+        (_AGENT, "if online and not message.retained:", "if online:"),
     ),
     broken(
         "T7",

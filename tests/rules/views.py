@@ -404,7 +404,7 @@ BREAKS: Final = (
     broken(
         "V5",
         "what is being pushed goes on to a device that may see less",
-        (_NOTIFYING, "if push.device not in self._let_be:", "if push.device:"),
+        (_NOTIFYING, "if push.device in self._let_be:", "if not push.device:"),
     ),
     broken(
         "V5",

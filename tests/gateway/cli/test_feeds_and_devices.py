@@ -1,5 +1,8 @@
 """``gateway feed``, ``device`` and ``status``."""
 
+import re
+import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +11,15 @@ from gateway.rivals import WARNING
 from gateway.rows import Put
 from gateway.run import Running, running
 from gateway.settings import load
-from tests.gateway.cli.conftest import Command
+from sync_protocol.credential import SCHEME, Credential
+from tests.gateway.cli.conftest import Command, Outcome
 from tests.gateway.mqtt_probe import Probe
+
+
+def shown_credential(outcome: Outcome) -> Credential:
+    """The credential that a command showed."""
+    (line,) = [text for text in outcome.out.splitlines() if text.startswith(SCHEME)]
+    return Credential.parse(line)
 
 
 class TestFeed:
@@ -45,25 +55,71 @@ class TestDevice:
     def test_the_line_to_paste(self, ask: Command, gateway: Running, feed: str) -> None:
         outcome = ask("device", "add", "phone", "--feed", feed)
         assert outcome.code == 0
-        line = (
-            f"device-agent run --id phone --feed {feed} --broker 127.0.0.1:{gateway.broker_port}"
-            " --data ~/tallysync-phone"
-        )
-        lines = [text.strip() for text in outcome.out.splitlines()]
-        assert line in lines
-        (credential,) = [
-            text for text in lines if gateway.service.devices.authenticate("phone", text)
-        ]
-        assert credential not in line
-        assert "--password-file" in outcome.out
+        credential = shown_credential(outcome)
+        assert gateway.service.devices.authenticate("phone", credential.secret)
+        assert (credential.host, credential.port) == ("127.0.0.1", gateway.broker_port)
+        assert (credential.device, credential.feeds) == ("phone", (feed,))
+        assert "  device-agent enroll\n  device-agent run\n" in outcome.out
+        assert "\x1b" not in outcome.out  # a QR code is for a terminal
         again = ask("device", "add", "phone", "--feed", feed)
         assert (again.code, again.out) == (1, "")
-        assert "gateway device remove phone" in again.err
+        for name in ("rotate", "remove"):
+            assert f"gateway device {name} phone" in again.err
+
+    def test_rotated(self, ask: Command, gateway: Running, feed: str) -> None:
+        old = shown_credential(ask("device", "add", "turning", "--feed", feed))
+        outcome = ask("device", "rotate", "turning")
+        assert outcome.code == 0
+        assert "the old one is worth nothing" in outcome.out
+        new = shown_credential(outcome)
+        assert replace(new, secret=old.secret) == old
+        authenticate = gateway.service.devices.authenticate
+        assert authenticate("turning", new.secret)
+        assert not authenticate("turning", old.secret)
+        ask("device", "rotate", "turning", "--json")
+        assert not authenticate("turning", new.secret)
+        gone = ask("device", "rotate", "nobody")
+        assert (gone.code, gone.out) == (1, "")
+        assert "gateway device add nobody" in gone.err
+
+    def test_a_qr_code_if_asked_for(
+        self, ask: Command, feed: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        outcome = ask("device", "add", "seen", "--feed", feed, "--qr")
+        assert "▀" in outcome.out
+        monkeypatch.setenv("COLUMNS", "30")
+        narrow = ask("device", "rotate", "seen", "--qr").out
+        assert re.search(
+            r"its QR code needs a terminal of \d\d columns, and this one has 30", narrow
+        )
+        shown_credential(outcome)
+
+    def test_into_a_file(self, ask: Command, gateway: Running, feed: str, tmp_path: Path) -> None:
+        file = tmp_path / "credential"
+        outcome = ask("device", "add", "filed", "--feed", feed, "--out", file)
+        assert outcome.code == 0
+        assert f"device-agent enroll --file {file.name}" in outcome.out
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        credential = Credential.parse(file.read_text())
+        assert credential.secret not in outcome.out
+        assert gateway.service.devices.authenticate("filed", credential.secret)
+
+        # Nothing is done where it cannot be kept, and nothing is left where nothing was done.
+        again = ask("device", "rotate", "filed", "--out", file)
+        assert (again.code, again.out) == (1, "")
+        assert "nothing was done: File exists" in again.err
+        assert gateway.service.devices.authenticate("filed", credential.secret)
+        other = tmp_path / "other"
+        assert ask("device", "rotate", "nobody", "--out", other).code == 1
+        assert not other.exists()
+        quiet = ask("device", "rotate", "filed", "--out", other, "--json").json
+        assert quiet == {"id": "filed", "feeds": [feed]}
 
     def test_as_json(self, ask: Command, gateway: Running, feed: str) -> None:
         added = ask("device", "add", "tablet", "--feed", feed, "--json").json
         assert gateway.service.devices.authenticate("tablet", added["credential"])
-        assert added["command"].startswith("device-agent run --id tablet ")
+        assert Credential.parse(added["line"]).secret == added["credential"]
         shown = ask("device", "show", "tablet", "--json").json
         assert shown["replicas"] == [
             {"feed": feed, "synced_at": None, "behind": None, "view": None}

@@ -1,0 +1,60 @@
+"""What ``device-agent config`` says of the settings, before an agent runs with them."""
+
+from pathlib import Path
+
+import typer
+
+from device_agent import enrolment, printing, settings
+from programs import settings_check, settings_shown
+from programs.settings_file import Loaded
+from programs.settings_model import Source
+from programs.tls import Security
+from programs.tls_settings import TlsError
+from sync_protocol.addresses import broker_address
+
+
+def check(path: Path | None) -> None:
+    """Say that the settings can be used, and warn of what is risky.
+
+    Raises:
+        AgentError: they cannot; it has a line for each thing to mend.
+    """
+    loaded = settings.loaded(path)
+    found = settings_check.look(loaded)
+    for warning in found.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if found.problems:
+        raise settings.SettingsError(found.problems)
+    used = _enrolled(loaded).settings
+    credential = enrolment.kept(used.data_dir)
+    try:
+        Security(enrolment.tls_of(used, credential), *broker_address(used.broker))
+    except TlsError as error:
+        raise settings.SettingsError([str(error)]) from error
+    if path is None:
+        typer.echo("ok, without a settings file (--config FILE names one)")
+    else:
+        typer.echo(f"{printing.safe_line(str(path))}: ok")
+
+
+def show(path: Path | None, *, as_json: bool) -> None:
+    """Print all settings as they apply, and where each comes from.
+
+    Raises:
+        AgentError: they cannot be used.
+    """
+    loaded = _enrolled(settings.loaded(path))
+    if as_json:
+        typer.echo(printing.json_text(settings_shown.as_json(loaded)))
+        return
+    for line in settings_shown.as_toml(loaded):
+        typer.echo(line)
+
+
+def _enrolled(loaded: Loaded[settings.Settings]) -> Loaded[settings.Settings]:
+    """The settings with what the enrolment says, where nothing else says it."""
+    said = loaded.settings
+    used = enrolment.completed(said, enrolment.kept(said.data_dir))
+    keys = used.model_fields_set - said.model_fields_set
+    sources = {**loaded.sources, **dict.fromkeys(keys, Source("enrolment"))}
+    return Loaded(used, loaded.path, sources)

@@ -1,0 +1,1 @@
+"""What ``gateway broker-config`` writes: a broker's configuration, accounts and certificates."""

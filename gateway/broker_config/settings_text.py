@@ -1,0 +1,31 @@
+"""The text of gateway.toml: how a gateway reaches the broker that was configured."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from typing import Final
+
+Settings = Mapping[str, str | int]
+
+HEAD: Final = """\
+# Written by 'gateway broker-config mosquitto': how the gateway reaches this broker. Start it with
+#   gateway run --config FILE
+# Other settings (config/gateway.toml has all of them) may be added: they stay.
+"""
+
+
+def said(text: bytes) -> Mapping[str, object]:
+    """The settings in a file; none if it cannot be read."""
+    try:
+        return tomllib.loads(text.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return {}
+
+
+def settings_text(settings: Settings) -> str:
+    """`settings` in TOML."""
+    # The strings of JSON are strings of TOML, too.
+    lines = (
+        f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in settings.items()
+    )
+    return HEAD + "".join(lines)

@@ -1,0 +1,350 @@
+"""Writes all that Mosquitto and the gateway need to find each other, into one folder."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from gateway.broker_config import accounts, certificates, mosquitto
+from gateway.broker_config.certificates import Authority, CertificateError, GivenPair
+from gateway.broker_config.folder import Account, Folder, FolderError
+from gateway.broker_config.settings_text import said, settings_text
+from gateway.device import SALT_BYTES, Device, DeviceError, hash_secret
+from sync_protocol.addresses import address_text
+from sync_protocol.names import GATEWAY
+from sync_protocol.topics import PREFIX_DEFAULT, Topics
+
+CA_CERTIFICATE: Final = "ca.crt"
+CA_KEY: Final = "ca.key"
+SERVER_CERTIFICATE: Final = "server.crt"
+SERVER_KEY: Final = "server.key"
+SERVER_CA: Final = "server-ca.crt"
+PASSWORD_FILE: Final = "gateway.password"  # noqa: S105 - the name of a file
+SETTINGS_FILE: Final = "gateway.toml"
+BEFORE: Final = ".before"
+CLIENTS_DIR: Final = "clients"
+PASSWORD_BYTES: Final = 24
+# The gateway beside the broker reaches it by these, whatever its certificate is for otherwise.
+LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
+
+_ANEW: Final = (
+    f"To make all accounts anew from what the gateway holds, stop Mosquitto, move"
+    f" {mosquitto.ACCOUNTS_FILE} away, and do the same again."
+)
+
+Accounts = Literal["made", "kept", "mended"]
+ConfigErrors: Final = (FolderError, CertificateError, DeviceError)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Certificates of another CA.
+
+    Attributes:
+        pair: of the broker; its certificate may be followed by those of the CAs between.
+        ca: of the CA, if it is not one that every system trusts.
+        names: of the files of certificate and key.
+    """
+
+    pair: GivenPair
+    ca: bytes | None
+    names: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is wanted of a broker.
+
+    Attributes:
+        hosts: names and addresses by which it is reached; the first is that of the gateway and the
+            devices.
+        address: where it listens; None is everywhere.
+        plugin: the dynamic security plugin; None is accounts in files.
+        given: certificates of another CA; None is a private CA.
+        data_dir: of the gateway, unless it is where it would look anyway.
+        command: that makes this configuration again.
+    """
+
+    hosts: tuple[str, ...]
+    port: int
+    address: str | None
+    plugin: Path | None
+    given: Given | None
+    require_certificates: bool
+    topics: Topics
+    devices: Sequence[Device]
+    data_dir: Path | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of it.
+
+    Attributes:
+        accounts: whether they were made, those that were there are kept, or were damaged and made
+            anew.
+        renewed: whether there was a configuration before.
+        certificate_ends: when the broker's certificate does; None if it is another CA's.
+        command_before: that made the configuration before, if it was another.
+        changed: the files that people may have changed and that said something else before, which
+            is kept beside them.
+    """
+
+    accounts: Accounts
+    renewed: bool
+    certificate_ends: datetime | None
+    command_before: str | None
+    changed: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file to be written.
+
+    Attributes:
+        for_broker: whether it is the broker's, or of who runs this program.
+        is_for_people: whether what was there before is kept beside it.
+    """
+
+    name: str
+    content: bytes
+    for_broker: bool = True
+    is_for_people: bool = False
+
+
+def write(folder: Folder, plan: Plan, *, now: datetime) -> Written:
+    """Write the configuration, or write it anew with the secrets that are there.
+
+    All is made and checked before anything is written, and each file is written whole. So after a
+    crash the same again finishes it.
+
+    Raises:
+        FolderError, CertificateError, DeviceError: see their messages.
+    """
+    conf_before = folder.read(mosquitto.CONF_FILE)
+    _check_ours(folder, conf_before)
+    command_before = mosquitto.command_of(conf_before or b"")
+    found_accounts = _found_accounts(folder, plan)
+    keeps_accounts = found_accounts == "kept"
+    password = _password(folder, needed=keeps_accounts)
+    needs_ca = plan.given is None or plan.require_certificates
+    authority = _authority(folder, now=now) if needs_ca else None
+    server = _server_files(folder, plan, authority, now=now)
+    files = [
+        # First the file by which the folder is known as one of this command.
+        _File(mosquitto.CONF_FILE, _conf(folder, plan).encode(), is_for_people=True),
+        *(() if authority is None else _authority_files(authority)),
+        *server,
+        _File(PASSWORD_FILE, f"{password}\n".encode(), for_broker=False),
+        *(() if keeps_accounts else _account_files(plan, password)),
+        *_settings_files(folder, plan),
+    ]
+    folder.check_reachable()
+    folder.make()
+    changed = [file.name for file in files if _write(folder, file)]
+    if plan.require_certificates and authority is not None:
+        write_client(folder, GATEWAY, authority=authority, now=now)
+    return Written(
+        accounts=found_accounts,
+        renewed=conf_before is not None,
+        certificate_ends=None if plan.given is not None else certificates.ends(server[-1].content),
+        command_before=None if command_before == plan.command else command_before,
+        changed=changed,
+    )
+
+
+def _write(folder: Folder, file: _File) -> bool:
+    """Write one file; whether it said something else before that people may miss."""
+    before = folder.read(file.name) if file.is_for_people else None
+    is_changed = before is not None and before != file.content
+    if is_changed and before is not None:
+        folder.write(f"{file.name}{BEFORE}", before, for_owner=file.for_broker)
+    folder.write(file.name, file.content, for_owner=file.for_broker)
+    return is_changed
+
+
+def host_before(folder: Folder) -> str | None:
+    """By which host a broker was reached so far, if there is a configuration."""
+    host = said(folder.read(SETTINGS_FILE) or b"").get("broker_host")
+    return host if isinstance(host, str) else None
+
+
+def issue_client(folder: Folder, user: str, *, now: datetime) -> tuple[Path, Path]:
+    """The files of a new certificate and its key, by the CA in `folder`, for a device.
+
+    Raises:
+        FolderError, CertificateError: there is no CA there, or it cannot be used.
+    """
+    key_pem = folder.read(CA_KEY)
+    if key_pem is None:
+        raise FolderError(
+            f"there is no {folder.path / CA_KEY}, which signs certificates: 'gateway broker-config"
+            " mosquitto --out DIR --require-certificates' makes it"
+        )
+    return write_client(folder, user, authority=_authority(folder, now=now), now=now)
+
+
+def write_client(
+    folder: Folder, user: str, *, authority: Authority, now: datetime
+) -> tuple[Path, Path]:
+    """Write certificate and key of one client; a key that is there gets a new certificate."""
+    # Not the broker's: whoever may read them is that client.
+    clients = Folder(folder.path / CLIENTS_DIR, Account.current())
+    clients.make()
+    certificate_name, key_name = f"{user}.crt", f"{user}.key"
+    key_pem = clients.read(key_name)
+    if key_pem is None:
+        key = certificates.new_key()
+        clients.write(key_name, certificates.key_pem(key), for_owner=True)
+    else:
+        key = certificates.load_key(key_pem, name=str(clients.path / key_name))
+    pem = authority.sign_client(key, user=user, now=now)
+    clients.write(certificate_name, pem, for_owner=True)
+    return clients.path / certificate_name, clients.path / key_name
+
+
+def _check_ours(folder: Folder, conf: bytes | None) -> None:
+    if folder.names() and (conf is None or not conf.startswith(mosquitto.FIRST_LINE.encode())):
+        raise FolderError(
+            f"{folder.path} holds files that this command did not write, and it is to hold nothing"
+            " else: name a new folder with --out DIR"
+        )
+
+
+def _conf(folder: Folder, plan: Plan) -> str:
+    return mosquitto.Mosquitto(
+        folder=str(folder.path),
+        port=plan.port,
+        address=plan.address,
+        user=folder.owner.name,
+        plugin=None if plan.plugin is None else str(plan.plugin),
+        client_ca=CA_CERTIFICATE if plan.require_certificates else None,
+        command=plan.command,
+    ).conf()
+
+
+def _found_accounts(folder: Folder, plan: Plan) -> Accounts:
+    """Whether there are accounts, which the broker may have changed since, and that still serve."""
+    content = None if plan.plugin is None else folder.read(mosquitto.ACCOUNTS_FILE)
+    if content is None:
+        return "made"
+    try:
+        accounts.check_kept(content, plan.topics)
+    except accounts.DamagedAccountsError:
+        return "mended"
+    except accounts.AccountsError as error:
+        raise FolderError(
+            f"{folder.path / mosquitto.ACCOUNTS_FILE} cannot be kept: {error}. {_ANEW}"
+        ) from error
+    return "kept"
+
+
+def _password(folder: Folder, *, needed: bool) -> str:
+    """The gateway's, or a new one if there is none and no account that needs it."""
+    path = folder.path / PASSWORD_FILE
+    content = folder.read(PASSWORD_FILE)
+    if content is None:
+        if needed:
+            raise FolderError(f"{path} is gone, which fits the gateway's account. {_ANEW}")
+        return secrets.token_urlsafe(PASSWORD_BYTES)
+    try:
+        password = content.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        password = ""
+    if not password:
+        raise FolderError(f"{path} holds no password: put it back, or move it away. {_ANEW}")
+    return password
+
+
+def _account_files(plan: Plan, password: str) -> Sequence[_File]:
+    gateway_hash = hash_secret(password, salt=os.urandom(SALT_BYTES))
+    if plan.plugin is None:
+        passwords = accounts.password_file(plan.devices, gateway_hash=gateway_hash)
+        rules = accounts.rule_file(plan.topics, plan.devices)
+        return (
+            _File(mosquitto.PASSWORDS_FILE, passwords.encode()),
+            _File(mosquitto.RULES_FILE, rules.encode()),
+        )
+    made = accounts.dynamic_security(plan.topics, plan.devices, gateway_hash=gateway_hash)
+    return (_File(mosquitto.ACCOUNTS_FILE, accounts.json_text(made).encode()),)
+
+
+def _authority(folder: Folder, *, now: datetime) -> Authority:
+    """The CA of the folder, or a new one if it has none."""
+    key_pem, certificate_pem = folder.read(CA_KEY), folder.read(CA_CERTIFICATE)
+    if key_pem is None and certificate_pem is not None:
+        raise FolderError(
+            f"{folder.path / CA_KEY} is gone, and nothing can be signed without it: put it back, or"
+            " name a new folder with --out DIR and rotate all devices"
+        )
+    if key_pem is None:
+        return certificates.new_authority(certificates.new_key(), now=now)
+    key = certificates.load_key(key_pem, name=str(folder.path / CA_KEY))
+    if certificate_pem is None:  # a crash came between the two
+        return certificates.new_authority(key, now=now)
+    return certificates.load_authority(certificate_pem, key, name=str(folder.path / CA_CERTIFICATE))
+
+
+def _authority_files(authority: Authority) -> Sequence[_File]:
+    return (
+        _File(CA_KEY, certificates.key_pem(authority.key), for_broker=False),
+        _File(CA_CERTIFICATE, authority.certificate_pem),
+    )
+
+
+def _server_files(
+    folder: Folder, plan: Plan, authority: Authority | None, *, now: datetime
+) -> Sequence[_File]:
+    """The broker's certificate at the end."""
+    given = plan.given
+    if given is not None:
+        certificates.check_given(given.pair, hosts=plan.hosts, now=now, names=given.names)
+        return (
+            *(() if given.ca is None else (_File(SERVER_CA, given.ca),)),
+            _File(SERVER_KEY, given.pair.key),
+            _File(SERVER_CERTIFICATE, given.pair.certificate),
+        )
+    assert authority is not None  # noqa: S101 - made where nothing is given
+    # The key stays, so that no crash leaves a certificate of another one.
+    key_pem = folder.read(SERVER_KEY)
+    key = None if key_pem is None else certificates.kept_key(key_pem)
+    key = key or certificates.new_key()
+    hosts = tuple(dict.fromkeys((*plan.hosts, *LOCAL_HOSTS)))
+    return (
+        _File(SERVER_KEY, certificates.key_pem(key)),
+        _File(SERVER_CERTIFICATE, authority.sign_server(key, hosts=hosts, now=now)),
+    )
+
+
+def _settings_files(folder: Folder, plan: Plan) -> Sequence[_File]:
+    """gateway.toml, unless the one that is there says so already."""
+    settings = _settings(folder, plan)
+    if settings.items() <= said(folder.read(SETTINGS_FILE) or b"").items():
+        return ()
+    text = settings_text(settings)
+    return (_File(SETTINGS_FILE, text.encode(), for_broker=False, is_for_people=True),)
+
+
+def _settings(folder: Folder, plan: Plan) -> dict[str, str | int]:
+    settings: dict[str, str | int] = {}
+    if plan.data_dir is not None:
+        settings["data_dir"] = str(plan.data_dir)
+    if plan.topics.prefix != PREFIX_DEFAULT:
+        settings["topic_prefix"] = plan.topics.prefix
+    settings |= {"broker_host": plan.hosts[0], "broker_port": plan.port, "broker_tls": "on"}
+    if plan.given is None:
+        settings["broker_ca_file"] = str(folder.path / CA_CERTIFICATE)
+    elif plan.given.ca is not None:
+        settings["broker_ca_file"] = str(folder.path / SERVER_CA)
+    if plan.require_certificates:
+        clients = folder.path / CLIENTS_DIR
+        settings["broker_cert_file"] = str(clients / f"{GATEWAY}.crt")
+        settings["broker_key_file"] = str(clients / f"{GATEWAY}.key")
+    settings["broker_password_file"] = str(folder.path / PASSWORD_FILE)
+    settings["broker_accounts"] = "by-hand" if plan.plugin is None else "dynamic-security"
+    settings["devices_broker"] = address_text(plan.hosts[0], plan.port)
+    return settings

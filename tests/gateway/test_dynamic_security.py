@@ -1,0 +1,223 @@
+"""The accounts at a broker follow the devices; the plugin is one of our own, in memory."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gateway.broker_accounts import (
+    LISTED_MAX,
+    AccountError,
+    AccountTakenError,
+    NotConnectedError,
+)
+from gateway.control import ANSWERS_MAX, ControlTopic
+from gateway.counters import Counters
+from gateway.dynamic_security import DynamicSecurity
+from sync_protocol.topics import Topics
+from tests.eventually import eventually
+from tests.gateway.fake_plugin import FakePlugin
+
+SECRET = "the secret of this test"
+
+
+class Broker:
+    """A gateway's side of its accounts, and the plugin."""
+
+    def __init__(self, *, answer_s_max: float = 10.0) -> None:
+        self.enrolled: dict[str, list[str]] = {}
+        self.counters = Counters()
+        self.one_at_a_time = threading.Lock()
+        self.thrown_out: list[str] = []
+        self.control = ControlTopic(answer_s_max=answer_s_max)
+        self.plugin = FakePlugin(self.control)
+        self.accounts = DynamicSecurity(
+            self.control,
+            topics=Topics(),
+            enrolled=lambda: self.enrolled,
+            one_at_a_time=self.one_at_a_time,
+            counters=self.counters,
+            on_thrown_out=self.thrown_out.append,
+            retry_s=0.05,
+        )
+
+    def add(self, device: str) -> None:
+        with self.one_at_a_time:
+            self.accounts.set_up(device, ["f"], SECRET, is_new=True)
+            self.enrolled[device] = ["f"]
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Broker]]:
+    made: list[Broker] = []
+
+    def make(**options: float) -> Broker:
+        made.append(Broker(**options))
+        made[-1].accounts.start()
+        return made[-1]
+
+    yield make
+    for broker in made:
+        broker.control.closed()
+        broker.accounts.close()
+
+
+@pytest.fixture
+def broker(make: Callable[..., Broker]) -> Broker:
+    broker = make()
+    broker.plugin.connect()
+    return broker
+
+
+def test_set_up_and_removed(broker: Broker) -> None:
+    broker.add("phone")
+    assert broker.plugin.clients["phone"]["password"] == SECRET
+    assert list(broker.plugin.roles) == ["device-phone"]
+    del broker.enrolled["phone"]
+    assert broker.accounts.removed("phone")
+    assert (broker.plugin.clients, broker.plugin.roles) == ({}, {})
+    assert broker.thrown_out == ["phone", "phone"]
+    assert broker.accounts.removed("phone")  # what is gone is gone
+
+
+def test_set_up_anew_it_is_thrown_out(broker: Broker) -> None:
+    broker.add("phone")
+    assert broker.plugin.kicked == []
+    broker.accounts.set_up("phone", ["f", "g"], "another", is_new=False)
+    assert broker.plugin.kicked == ["phone"]
+    assert broker.thrown_out == ["phone", "phone"]
+    assert broker.plugin.clients["phone"]["password"] == "another"
+    assert "sync/v1/phone/g/request" in json.dumps(broker.plugin.roles)
+
+
+def test_an_account_of_somebody_else_is_not_taken(broker: Broker) -> None:
+    broker.plugin.roles["reader"] = []
+    theirs = {"username": "grafana", "password": "theirs", "roles": [{"rolename": "reader"}]}
+    broker.plugin.clients["grafana"] = theirs
+    with pytest.raises(AccountTakenError, match="'grafana' that is no device's"):
+        broker.add("grafana")
+    assert broker.plugin.clients["grafana"] == theirs
+
+
+def test_what_a_crash_left_is_taken_over(broker: Broker) -> None:
+    with broker.one_at_a_time:  # so that it is not found before
+        broker.accounts.set_up("phone", ["f"], "never shown", is_new=True)
+        broker.accounts.set_up("phone", ["f"], SECRET, is_new=True)
+    assert broker.plugin.clients["phone"]["password"] == SECRET
+
+
+def test_at_each_connect_who_is_not_enrolled_goes(broker: Broker) -> None:
+    for device in ("phone", "tablet"):
+        broker.add(device)
+    broker.control.closed()
+    del broker.enrolled["phone"]
+    assert not broker.accounts.removed("phone")
+    broker.plugin.connect()
+    assert eventually(lambda: list(broker.plugin.clients) == ["tablet"])
+    assert eventually(lambda: broker.counters.read().get("accounts of no device taken away") == 1)
+
+
+def test_who_has_no_account_is_told(broker: Broker) -> None:
+    broker.add("phone")
+    broker.plugin.clients.clear()
+    broker.accounts.recheck()
+    assert eventually(lambda: broker.accounts.without_account() == ["phone"])
+    broker.accounts.set_up("phone", ["f"], SECRET, is_new=False)
+    assert broker.accounts.without_account() == []
+
+
+def test_more_than_a_page(broker: Broker) -> None:
+    with broker.one_at_a_time:
+        for number in range(45):
+            broker.accounts.set_up(f"d{number}", ["f"], SECRET, is_new=True)
+    broker.accounts.recheck()
+    assert eventually(lambda: not broker.plugin.roles)
+    assert not broker.plugin.clients
+
+
+def test_lists_without_an_end_are_not_read(broker: Broker) -> None:
+    with broker.one_at_a_time:
+        for number in range(LISTED_MAX + 1):
+            broker.plugin.clients[f"x{number}"] = {"username": f"x{number}", "roles": []}
+    broker.accounts.recheck()
+    assert eventually(broker.accounts.problems)
+    (problem,) = broker.accounts.problems()
+    assert f"more than {LISTED_MAX} accounts" in problem
+
+
+def test_shut_out_for_a_time(broker: Broker) -> None:
+    broker.add("phone")
+    broker.accounts.shut_out("phone", 0.2)
+    assert eventually(lambda: broker.plugin.clients["phone"].get("disabled"))
+    assert broker.plugin.kicked == ["phone"]
+    assert eventually(lambda: broker.thrown_out == ["phone", "phone"])
+    assert 0 < broker.accounts.shut_out_s("phone") <= 0.2
+    assert eventually(lambda: not broker.plugin.clients["phone"].get("disabled"))
+    assert broker.accounts.shut_out_s("phone") == 0
+
+
+def test_a_shut_out_outlasts_the_connection(broker: Broker) -> None:
+    broker.add("phone")
+    broker.accounts.shut_out("phone", 3600)
+    assert eventually(lambda: broker.plugin.clients["phone"].get("disabled"))
+    broker.control.closed()
+    broker.plugin.clients["gone"] = {"username": "gone", "roles": [{"rolename": "device-gone"}]}
+    broker.plugin.roles["device-gone"] = []
+    broker.plugin.connect()
+    assert eventually(lambda: "gone" not in broker.plugin.clients)  # they were compared
+    assert eventually(lambda: "gone" in broker.thrown_out)
+    assert broker.plugin.clients["phone"]["disabled"]
+    # Who is enrolled anew is another.
+    del broker.enrolled["phone"]
+    broker.accounts.removed("phone")
+    assert broker.accounts.shut_out_s("phone") == 0
+
+
+class TestConnection:
+    def test_without_one_nothing_is_done(self, make: Callable[..., Broker]) -> None:
+        broker = make()
+        with pytest.raises(NotConnectedError, match="nothing was changed: 'gateway status'"):
+            broker.add("phone")
+        assert broker.plugin.clients == {}
+        assert broker.accounts.problems() == []  # that of the connection is told already
+
+    def test_no_answer_in_time(self, make: Callable[..., Broker]) -> None:
+        broker = make(answer_s_max=0.05)
+        broker.plugin.connect()
+        broker.plugin.is_silent = True
+        with pytest.raises(AccountError, match=r"did not answer within 0\.05 s"):
+            broker.accounts.set_up("phone", ["f"], SECRET, is_new=False)
+        assert eventually(broker.accounts.problems)
+        # What of that was done is undone, once the plugin answers again.
+        broker.plugin.is_silent = False
+        assert eventually(lambda: not broker.plugin.clients)
+        assert eventually(lambda: broker.accounts.problems() == [])
+
+    def test_lost_before_the_answer(self, make: Callable[..., Broker]) -> None:
+        broker = make()
+        asked = threading.Event()
+
+        def lose(_payload: bytes) -> bool:
+            if not asked.is_set():
+                asked.set()
+                broker.control.closed()
+            return True
+
+        broker.control.opened(lose)
+        with pytest.raises(AccountError, match=r"was lost before it answered|not connected"):
+            broker.accounts.set_up("phone", ["f"], SECRET, is_new=False)
+
+    def test_a_broker_that_does_not_let_us(self, make: Callable[..., Broker]) -> None:
+        broker = make()
+        broker.control.refused()
+        with pytest.raises(AccountError, match='set broker_accounts = "by-hand"'):
+            broker.add("phone")
+        assert eventually(broker.accounts.problems)
+
+    def test_answers_that_nobody_asked_for(self, broker: Broker) -> None:
+        late = b'{"responses":[{"command":"x","error":"late","correlationData":"0"}]}'
+        for _ in range(ANSWERS_MAX + 1):
+            broker.control.received(late)
+        broker.add("phone")
+        assert "phone" in broker.plugin.clients

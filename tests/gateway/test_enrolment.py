@@ -1,0 +1,174 @@
+"""Devices come, change and go: at the broker and in the store, in the right order."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gateway.broker_accounts import AccountError
+from gateway.device import DeviceError, DeviceExistsError, NoSuchDeviceError
+from gateway.enrolment import NAMED_MAX
+from gateway.feed import NoSuchFeedError
+from gateway.run import Running, running
+from gateway.service import STORE_FILE, Service
+from gateway.settings import load
+from gateway.state_file import SqliteStore
+from tests.eventually import eventually
+from tests.gateway.mqtt_probe import Probe
+from tests.gateway.recorded_accounts import Recorded
+
+FEED = "contacts"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    made = Service(load(data_dir=tmp_path), unix_time=time.time)
+    made.add_feed(FEED)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def accounts(service: Service) -> Recorded:
+    made = Recorded(service)
+    service.devices.accounts = made
+    return made
+
+
+def ids(service: Service) -> list[str]:
+    return [device.id for device in service.devices.all()]
+
+
+class TestOrder:
+    def test_the_broker_first_when_one_comes_or_changes(
+        self, service: Service, accounts: Recorded
+    ) -> None:
+        service.devices.add("phone", [FEED])
+        service.devices.rotate("phone")
+        assert accounts.asked == [
+            ("set up", "phone", False),  # the store does not know of it yet
+            ("set up", "phone", False),
+            ("changed", "phone", False),
+        ]
+
+    def test_where_the_broker_refuses_nothing_is_changed(
+        self, service: Service, accounts: Recorded
+    ) -> None:
+        secret = service.devices.add("phone", [FEED])
+        accounts.refuses = True
+        with pytest.raises(AccountError, match="nothing was changed"):
+            service.devices.add("tablet", [FEED])
+        with pytest.raises(AccountError, match="nothing was changed"):
+            service.devices.rotate("phone")
+        assert ids(service) == ["phone"]
+        assert service.devices.authenticate("phone", secret)
+
+    def test_one_that_goes_is_gone_whatever_the_broker_says(
+        self, service: Service, accounts: Recorded
+    ) -> None:
+        service.devices.add("phone", [FEED])
+        accounts.refuses = True
+        assert not service.devices.remove("phone")
+        assert ids(service) == []
+
+    def test_what_must_be_refused_does_not_reach_the_broker(
+        self, service: Service, accounts: Recorded
+    ) -> None:
+        secret = service.devices.add("phone", [FEED])
+        service.add_feed("other")
+        service.devices.add("lonely", ["other"])
+        service.remove_feed("other")
+        accounts.asked.clear()
+        with pytest.raises(DeviceExistsError, match="gateway device rotate phone"):
+            service.devices.add("phone", [FEED])
+        with pytest.raises(NoSuchFeedError):
+            service.devices.add("tablet", [FEED, "none"])
+        with pytest.raises(DeviceError):
+            service.devices.add("tablet", [])
+        with pytest.raises(NoSuchDeviceError):
+            service.devices.rotate("tablet")
+        with pytest.raises(DeviceError, match="at least one feed"):
+            service.devices.rotate("lonely")
+        with pytest.raises(NoSuchDeviceError):
+            service.devices.remove("tablet")
+        assert accounts.asked == []
+        assert service.devices.authenticate("phone", secret)
+
+    def test_what_the_store_refuses_is_undone_at_the_broker(
+        self, service: Service, accounts: Recorded
+    ) -> None:
+        accounts.meanwhile = lambda: service.remove_feed(FEED)
+        with pytest.raises(NoSuchFeedError):
+            service.devices.add("phone", [FEED])
+        assert [what for what, _, _ in accounts.asked] == ["set up", "removed"]
+        assert ids(service) == []
+
+
+def test_what_is_wrong_with_accounts_is_told(service: Service, accounts: Recorded) -> None:
+    names = [f"d{number}" for number in range(NAMED_MAX + 2)]
+    for name in names:
+        service.devices.add(name, [FEED])
+    accounts.missing, accounts.refuses = names, True
+    told = service.devices.problems()
+    assert told[0] == "the plugin is silent"
+    assert told[1] == (
+        "device d0: it has no account at the broker: 'gateway device rotate d0' makes one"
+    )
+    assert told[-1].startswith("2 more devices have no account")
+    assert len(told) == NAMED_MAX + 2
+    assert set(told) <= set(service.problems())
+    assert "no account" in (service.devices.one("d6").warning or "")
+
+
+class TestOwnBroker:
+    @pytest.fixture
+    def gateway(self, tmp_path: Path) -> Iterator[Running]:
+        with running(load(data_dir=tmp_path, broker_port=0, api_port=0)) as made:
+            made.service.add_feed(FEED)
+            yield made
+
+    def test_rotated_while_connected_it_is_thrown_out(self, gateway: Running) -> None:
+        devices = gateway.service.devices
+        old = devices.add("phone", [FEED])
+        generation = _generation(gateway)
+        with Probe(gateway.broker_port, "phone", old) as probe:
+            probe.publish("sync/v1/phone/status", b"online", retain=True)
+            assert eventually(lambda: devices.one("phone").online)
+            new = devices.rotate("phone")
+            probe.wait_until_ended()
+        assert eventually(lambda: not devices.one("phone").online)
+        assert _login(gateway, old) != "Success"
+        assert _login(gateway, new) == "Success"
+        assert _generation(gateway) == generation  # so nothing is sent again
+
+    def test_shut_out_for_a_time(self, gateway: Running) -> None:
+        devices = gateway.service.devices
+        secret = devices.add("phone", [FEED])
+        with Probe(gateway.broker_port, "phone", secret) as probe:
+            devices.shut_out("phone", 0.5)
+            probe.wait_until_ended()
+        assert _login(gateway, secret) != "Success"
+        assert "shut out for another" in (devices.one("phone").warning or "")
+        assert eventually(lambda: _login(gateway, secret) == "Success")
+        assert devices.one("phone").warning is None
+
+    def test_the_credential_leads_to_it(self, gateway: Running) -> None:
+        credential = gateway.service.devices.credential("phone", [FEED], "secret")
+        assert (credential.host, credential.port) == ("127.0.0.1", gateway.broker_port)
+
+
+def _login(gateway: Running, secret: str) -> str:
+    probe = Probe(gateway.broker_port, "phone", secret)
+    try:
+        return probe.connect()
+    finally:
+        probe.close()
+
+
+def _generation(gateway: Running) -> bytes:
+    with closing(SqliteStore(gateway.service.settings.data_dir / STORE_FILE)) as store:
+        found = store.device("phone")
+    assert found is not None
+    return found.generation

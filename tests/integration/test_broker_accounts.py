@@ -1,0 +1,245 @@
+"""Devices come, change and go while a real Mosquitto keeps their accounts."""
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.broker_accounts import AccountTakenError, NotConnectedError
+from gateway.broker_roles import CONTROL_TOPIC
+from gateway.run import Running, running
+from gateway.service import Service
+from gateway.settings import load
+from sync_protocol.topics import ONLINE
+from tests.eventually import eventually
+from tests.gateway.mqtt_probe import Probe
+from tests.integration.brokers import Mosquitto
+
+pytestmark = pytest.mark.mosquitto
+
+FEED, OTHER = "contacts", "tasks"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def a_gateway(broker: Mosquitto, folder: Path) -> Iterator[Running]:
+    settings = load(broker.settings_file, data_dir=folder / "gateway", api_port=0)
+    with running(settings) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(broker: Mosquitto, tmp_path: Path) -> Iterator[Running]:
+    with a_gateway(broker, tmp_path) as made:
+        for feed in (FEED, OTHER):
+            made.service.add_feed(feed)
+        yield made
+
+
+def lets_in(broker: Mosquitto, user: str, secret: str) -> bool:
+    with_broker = broker.probe(user, secret)
+    try:
+        return with_broker.connect() == "Success"
+    finally:
+        with_broker.close()
+
+
+@contextmanager
+def connected(broker: Mosquitto, user: str, secret: str) -> Iterator[Probe]:
+    with broker.probe(user, secret) as probe:
+        yield probe
+
+
+def online(gateway: Running) -> list[str]:
+    return [it.id for it in gateway.service.devices.all() if it.online]
+
+
+def connected_again(service: Service) -> bool:
+    return eventually(lambda: service.wait_connected(0))
+
+
+def test_added_while_the_broker_runs_a_device_can_log_in(
+    broker: Mosquitto, gateway: Running
+) -> None:
+    assert not lets_in(broker, "phone", "x")
+    secret = gateway.service.devices.add("phone", [FEED])
+    with connected(broker, "phone", secret) as phone:
+        assert phone.subscribe(f"sync/v1/phone/{FEED}/notify") != [128]
+        assert phone.subscribe(f"sync/v1/phone/{OTHER}/notify") == [128]
+
+
+def test_rotated_while_connected_it_is_thrown_out(broker: Mosquitto, gateway: Running) -> None:
+    old = gateway.service.devices.add("phone", [FEED])
+    with connected(broker, "phone", old) as phone:
+        new = gateway.service.devices.rotate("phone")
+        phone.wait_until_ended()
+    assert not lets_in(broker, "phone", old)
+    assert lets_in(broker, "phone", new)
+
+
+def test_removed_while_connected_it_is_shut_out(broker: Mosquitto, gateway: Running) -> None:
+    secret = gateway.service.devices.add("phone", [FEED])
+    with connected(broker, "phone", secret) as phone:
+        assert gateway.service.devices.remove("phone")
+        phone.wait_until_ended()
+    assert not lets_in(broker, "phone", secret)
+
+
+def test_what_was_done_outlives_the_broker(broker: Mosquitto, gateway: Running) -> None:
+    devices = gateway.service.devices
+    phone, tablet = devices.add("phone", [FEED]), devices.add("tablet", [FEED])
+    devices.remove("tablet")
+    broker.kill()
+    broker.start()
+    assert lets_in(broker, "phone", phone)
+    assert not lets_in(broker, "tablet", tablet)
+
+
+def test_without_the_broker_nobody_is_added_or_rotated(broker: Mosquitto, gateway: Running) -> None:
+    devices = gateway.service.devices
+    secret = devices.add("phone", [FEED])
+    broker.kill()
+    assert eventually(lambda: not gateway.service.wait_connected(0))
+    with pytest.raises(NotConnectedError, match="nothing was changed"):
+        devices.add("tablet", [FEED])
+    with pytest.raises(NotConnectedError, match="nothing was changed"):
+        devices.rotate("phone")
+    assert [it.id for it in devices.all()] == ["phone"]
+    broker.start()
+    assert connected_again(gateway.service)
+    assert lets_in(broker, "phone", secret)
+
+
+def test_removed_without_the_broker_it_is_shut_out_when_that_is_back(
+    broker: Mosquitto, gateway: Running
+) -> None:
+    devices = gateway.service.devices
+    secret = devices.add("phone", [FEED])
+    broker.kill()
+    assert eventually(lambda: not gateway.service.wait_connected(0))
+    assert not devices.remove("phone")
+    broker.start()
+    assert eventually(lambda: not lets_in(broker, "phone", secret))
+
+
+def test_an_account_deleted_behind_our_back_is_told_and_rotate_mends_it(
+    broker: Mosquitto, gateway: Running
+) -> None:
+    service = gateway.service
+    secret = service.devices.add("phone", [FEED])
+    tell(broker, gateway, '{"commands":[{"command":"deleteClient","username":"phone"}]}')
+    assert not lets_in(broker, "phone", secret)
+    assert eventually(lambda: service.devices.one("phone").warning)
+    (problem,) = service.problems()
+    assert "device phone: it has no account" in problem
+    assert "gateway device rotate phone" in problem
+    assert lets_in(broker, "phone", service.devices.rotate("phone"))
+    assert service.problems() == []
+    assert service.devices.one("phone").warning is None
+
+
+def test_rights_taken_behind_our_back_are_given_again(broker: Mosquitto, gateway: Running) -> None:
+    service = gateway.service
+    secret = service.devices.add("phone", [FEED])
+    tell(
+        broker,
+        gateway,
+        '{"commands":[{"command":"modifyRole","rolename":"device-phone","acls":[]},'
+        '{"command":"disableClient","username":"phone"}]}',
+    )
+    assert eventually(lambda: lets_in(broker, "phone", secret))
+    with connected(broker, "phone", secret) as phone:
+        assert phone.subscribe(f"sync/v1/phone/{FEED}/notify") != [128]
+
+
+def test_with_a_feed_its_topics_go(broker: Mosquitto, gateway: Running) -> None:
+    secret = gateway.service.devices.add("phone", [FEED, OTHER])
+    with connected(broker, "phone", secret) as phone:
+        gateway.service.remove_feed(OTHER)
+        topic = f"sync/v1/phone/{OTHER}/notify"
+        assert eventually(lambda: phone.subscribe(topic) == [128])
+        assert phone.subscribe(f"sync/v1/phone/{FEED}/notify") != [128]
+
+
+def test_killed_between_broker_and_store_it_leaves_no_account(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with a_gateway(broker, tmp_path) as gateway:
+        gateway.service.add_feed(FEED)
+        # As far as `add` comes before the store.
+        gateway.service.devices.accounts.set_up("phone", [FEED], "secret", is_new=True)
+        assert lets_in(broker, "phone", "secret")
+    with a_gateway(broker, tmp_path) as gateway:
+        assert eventually(lambda: not lets_in(broker, "phone", "secret"))
+        assert lets_in(broker, "phone", gateway.service.devices.add("phone", [FEED]))
+
+
+def test_shut_out_it_comes_in_again_later(broker: Mosquitto, gateway: Running) -> None:
+    devices = gateway.service.devices
+    secret = devices.add("phone", [FEED])
+    with connected(broker, "phone", secret) as phone:
+        devices.shut_out("phone", 1.0)
+        phone.wait_until_ended()
+    assert "shut out" in (devices.one("phone").warning or "")
+    assert not lets_in(broker, "phone", secret)
+    assert eventually(lambda: lets_in(broker, "phone", secret))
+    assert devices.one("phone").warning is None
+
+
+@pytest.mark.parametrize("thrown_out_by", ["rotate", "remove"])
+def test_who_was_thrown_out_is_not_online_for_a_gateway_that_starts(
+    broker: Mosquitto, tmp_path: Path, thrown_out_by: str
+) -> None:
+    """The plugin publishes no last will of those whom it throws out."""
+    with contextlib.ExitStack() as probes:
+        with a_gateway(broker, tmp_path) as first:
+            first.service.add_feed(FEED)
+            devices = first.service.devices
+            for name in ("phone", "tablet"):
+                secret = devices.add(name, [FEED])
+                probe = probes.enter_context(connected(broker, name, secret))
+                probe.publish(f"sync/v1/{name}/status", ONLINE, retain=True)
+            assert eventually(lambda: devices.online_count() == 2)
+            getattr(devices, thrown_out_by)("phone")
+        with a_gateway(broker, tmp_path) as second:
+            assert eventually(lambda: "tablet" in online(second))
+            assert online(second) == ["tablet"]
+
+
+def test_nobody_takes_the_account_of_somebody_else(broker: Mosquitto, gateway: Running) -> None:
+    tell(
+        broker,
+        gateway,
+        '{"commands":[{"command":"createClient","username":"grafana","password":"theirs"}]}',
+    )
+    with pytest.raises(AccountTakenError, match="no device's"):
+        gateway.service.devices.add("grafana", [FEED])
+    assert lets_in(broker, "grafana", "theirs")
+
+
+def test_many_are_compared_page_by_page(broker: Mosquitto, tmp_path: Path) -> None:
+    with a_gateway(broker, tmp_path) as gateway:
+        gateway.service.add_feed(FEED)
+        accounts = gateway.service.devices.accounts
+        for number in range(50):
+            accounts.set_up(f"d{number}", [FEED], "secret", is_new=False)
+        accounts.recheck()
+        assert eventually(
+            lambda: gateway.service.counters.read().get("accounts of no device taken away") == 50
+        )
+    assert not lets_in(broker, "d49", "secret")
+
+
+def tell(broker: Mosquitto, gateway: Running, commands: str) -> None:
+    """Change accounts as an operator may; the gateway is put out by that, and connects again."""
+    with connected(broker, "gateway", broker.password) as operator:
+        operator.publish(CONTROL_TOPIC, commands.encode())
+    assert eventually(lambda: gateway.service.counters.read().get("broker connections lost"))
+    assert connected_again(gateway.service)
