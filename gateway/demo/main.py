@@ -150,6 +150,11 @@ class _Demo:
     def run(self, sources: Path) -> Mapping[str, object]:
         """All of it, to the summary."""
         settings = load(data_dir=self._folder / "gateway", broker_port=0, api_port=0)
+        if settings.broker_host is not None:
+            variable = Settings.variable("broker_host")
+            raise DemoError(
+                f"the demo is for a broker of its own, not for others': unset {variable}"
+            )
         with running(
             settings, wrap_outbound=lambda outbound: LossyOutbound(outbound, self._records)
         ) as gateway:

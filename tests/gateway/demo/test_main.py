@@ -94,6 +94,12 @@ def test_a_folder_without_items_is_told_of(tmp_path: Path) -> None:
         run_demo(SMALL, tmp_path, as_json=True)
 
 
+def test_another_broker_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLYSYNC_GATEWAY_BROKER_HOST", "127.0.0.1")
+    with pytest.raises(DemoError, match="unset TALLYSYNC_GATEWAY_BROKER_HOST"):
+        run_demo(SMALL, None, as_json=True)
+
+
 def test_what_was_skipped_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.vcf").write_bytes(b"BEGIN:VCARD\nFN:A\nEND:VCARD\n" * 2)
     (tmp_path / "b.txt").write_text("x")
