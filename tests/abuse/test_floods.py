@@ -178,10 +178,11 @@ def test_who_does_not_read_what_it_asks_for(world: World) -> None:
     with world.door.raw() as raw:
         raw.login(ABUSER, world.door.passwords[ABUSER])
         raw.subscribe(RESPONSE, qos=1)
-        for _ in range(MEMORY_BYTES_MAX // 200_000 * 2):
+        for _ in range(MEMORY_BYTES_MAX // 200_000 * 4):
             payload = wire.encode(
                 phone.request(base=compared.base, collection=collection), Format.CBOR
             )
             raw.send(packet(0x30, text(REQUEST) + payload))
         assert world.slowest_sync_s() < HONEST_S_MAX
-        assert world.door.memory_bytes() - before < MEMORY_BYTES_MAX
+        # What the gateway has not got rid of yet counts, too, where the broker is in its process.
+        assert world.door.memory_bytes() - before < 2 * MEMORY_BYTES_MAX

@@ -142,8 +142,8 @@ def test_every_user_tries_every_topic(door: Door) -> None:
             for message in messages
             if b" on " in message.payload
         }
-    # What the gateway says of itself and of nobody cannot be left out of the filter by which it hears
-    # the statuses of the devices; only it hears that.
+    # What the gateway says of itself and of nobody cannot be left out of the filter by which it
+    # hears the statuses of the devices; only it hears that.
     heard -= {(GATEWAY, it, f"{GATEWAY} on {it}") for it in NOBODYS | {GATEWAY_STATUS}}
     assert heard == {
         (reader, topic, f"{writer} on {topic}")

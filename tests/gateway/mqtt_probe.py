@@ -94,6 +94,11 @@ class Probe:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        # What is no cycle is freed at once: paho closes some of its sockets only then.
+        self._client.on_connect = None
+        self._client.on_subscribe = None
+        self._client.on_message = None
+        self._client.on_disconnect = None
 
     def subscribe(self, *filters: str, qos: int = 1) -> list[int]:
         """What the broker granted for each filter: a QoS, or 128."""
