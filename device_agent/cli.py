@@ -1,4 +1,4 @@
-"""The command ``device-agent``: run, sync, fetch, items, show, status and config."""
+"""The command ``device-agent``: enroll, run, sync, fetch, items, show, status and config."""
 
 import contextlib
 import os

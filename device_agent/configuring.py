@@ -27,6 +27,9 @@ def check(path: Path | None) -> None:
         raise settings.SettingsError(found.problems)
     used = _enrolled(loaded).settings
     credential = enrolment.kept(used.data_dir)
+    secret = enrolment.secret_of(used, credential)
+    if secret is not None and secret.warning is not None:
+        typer.echo(f"warning: {printing.safe_line(secret.warning)}", err=True)
     try:
         Security(enrolment.tls_of(used, credential), *broker_address(used.broker))
     except TlsError as error:

@@ -16,6 +16,7 @@ from device_agent.settings import Settings
 from programs.settings_types import STANDARD_INPUT
 from programs.tls import Security
 from programs.tls_settings import Tls, TlsError
+from sync_protocol.addresses import broker_address
 from sync_protocol.credential import CREDENTIAL_CHARS_MAX, Credential
 from sync_protocol.errors import ProtocolError
 
@@ -23,6 +24,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 # With the line breaks of a narrow terminal or a mail.
 _TEXT_CHARS_MAX: Final = 2 * CREDENTIAL_CHARS_MAX
+# Linux drops what is behind so much of one line that is typed (N_TTY_BUF_SIZE), without a word.
+_TYPED_LINE_BYTES_MAX: Final = 4_095
 
 
 def enroll(settings: Settings, *, line: str | None, file: Path | None, again: str) -> None:
@@ -56,8 +59,11 @@ def enroll(settings: Settings, *, line: str | None, file: Path | None, again: st
             " machine may see it: --file FILE, or the terminal, keep it to yourself"
         )
     used = enrolment.completed(settings, credential)
+    if used.id != credential.device:
+        _LOG.warning("the settings say id = %s, so that this enrolment will not be used", used.id)
+        return
     try:
-        Security(enrolment.tls_of(used, credential), credential.host, credential.port)
+        Security(enrolment.tls_of(used, credential), *broker_address(used.broker))
     except TlsError as error:
         _LOG.warning("the broker will not be connected to: %s", error)
     if data_dir.is_locked(settings.data_dir):
@@ -116,6 +122,11 @@ def _typed(terminal: TextIO) -> str:
             line = terminal.readline(_TEXT_CHARS_MAX + 1)
             if not line or (text and not line.strip()):
                 break
+            if len(line.encode(errors="replace")) > _TYPED_LINE_BYTES_MAX:  # with its line break
+                raise EnrolmentError(
+                    "the credential is longer than a line that a terminal takes: put it into a"
+                    " file, and name that with --file FILE"
+                )
             text += line.lstrip()
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, was)

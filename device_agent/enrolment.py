@@ -8,7 +8,7 @@ from device_agent.agent_file import AgentFile
 from device_agent.data_dir import STORE_FILE
 from device_agent.errors import AgentError
 from device_agent.settings import Settings
-from programs.secret_file import write_private
+from programs.secret_file import Secret, exposure, write_private
 from programs.tls_settings import Tls, TlsMode
 from sync_protocol.addresses import address_text
 from sync_protocol.credential import CREDENTIAL_CHARS_MAX, Credential
@@ -103,11 +103,13 @@ def completed(settings: Settings, credential: Credential | None) -> Settings:
     return settings.model_copy(update={key: said[key] for key in missing})
 
 
-def secret_of(settings: Settings, credential: Credential | None) -> str | None:
+def secret_of(settings: Settings, credential: Credential | None) -> Secret | None:
     """The password of the enrolment, where it is this device's and no other is named."""
     if credential is None or settings.password_file is not None:
         return None
-    return credential.secret if credential.device == settings.id else None
+    if credential.device != settings.id:
+        return None
+    return Secret(credential.secret, exposure(settings.data_dir / ENROLMENT_FILE))
 
 
 def tls_of(settings: Settings, credential: Credential | None) -> Tls:

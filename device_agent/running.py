@@ -164,18 +164,17 @@ def make_agent(
         raise AgentError(_unset("feed", "--feed FEED", "feeds"))
     host, port = broker_address(settings.broker)
     credential = enrolment.kept(settings.data_dir)
-    password = enrolment.secret_of(settings, credential)
-    if password is None:
+    secret = enrolment.secret_of(settings, credential)
+    if secret is None:
         secret = read_password(settings.id, settings.password_file)
-        password = secret.text
-        if secret.warning is not None:
-            _LOG.warning("%s", secret.warning)
+    if secret.warning is not None:
+        _LOG.warning("%s", secret.warning)
     return DeviceAgent(
         settings.id,
         feeds=feeds,
         host=host,
         port=port,
-        password=password,
+        password=secret.text,
         data_dir=settings.data_dir,
         tls=enrolment.tls_of(settings, credential),
         views={feed: settings.wanted(feed) for feed in feeds} if views is None else views,

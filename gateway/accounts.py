@@ -21,6 +21,8 @@ class Accounts(Protocol):
     def set_up(self, device: str, feeds: Sequence[str], secret: str, *, is_new: bool) -> None:
         """Have the broker let a device in with this secret and no other.
 
+        Whoever was shut out had another one: with that the time ends, here or in `changed`.
+
         AccountError if that cannot be done; AccountTakenError if a new device would take the
         account of somebody else.
         """
@@ -147,6 +149,7 @@ class EmbeddedAccounts(_NothingToMake):
 
     def changed(self, device: str) -> None:
         """See `Accounts`."""
+        self._shut_outs.forget(device)
         self._disconnect(device)
 
     def removed(self, device: str) -> bool:

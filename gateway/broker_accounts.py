@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from gateway.broker_roles import DEVICE_ROLE_PREFIX, Rules, device_role, device_rules
 from gateway.device import DeviceError
 from sync_protocol import limits
-from sync_protocol.names import device_id
+from sync_protocol.names import GATEWAY, device_id
 from sync_protocol.topics import Topics
 
 # A broker takes no larger packet (max_packet_size), and a role with all feeds has 130 KiB.
@@ -54,12 +54,12 @@ class NotConnectedError(AccountError):
 
 
 class AccountTakenError(DeviceError):
-    """The broker has an account of that name which is no device's."""
+    """The broker has an account of that name which is no device's of this gateway."""
 
     def __init__(self, device: str) -> None:
         super().__init__(
-            f"the broker has an account {device!r} that is no device's: give the device another id,"
-            " or delete that account"
+            f"the broker has an account {device!r} that is no device's of this gateway: give the"
+            " device another id, or delete that account with its role"
         )
 
 
@@ -116,8 +116,12 @@ class _Roles(_Model):
     roles: Annotated[tuple[Role, ...], Len(0, ROLES_PAGE)]
 
 
-class _Found(_Model):
+class _FoundClient(_Model):
     client: Client
+
+
+class _FoundRole(_Model):
+    role: Role
 
 
 class Answer(_Model):
@@ -179,9 +183,25 @@ def take_away(device: str) -> Sequence[Command]:
     )
 
 
-def look_up(device: str) -> Command:
-    """Ask for one account; see `found`."""
-    return {"command": "getClient", "username": device}
+def look_up(device: str) -> Sequence[Command]:
+    """Ask for what there is under the name of a device; see `check_may_take` for the answers."""
+    return (
+        {"command": "getClient", "username": device},
+        {"command": "getRole", "rolename": device_role(device)},
+    )
+
+
+def check_may_take(answers: Sequence[Answer], topics: Topics, device: str) -> None:
+    """AccountTakenError if the answers to `look_up` tell of somebody else's; AccountError.
+
+    An account with the role of a device of this gateway is left over from one, and may be taken.
+    """
+    for_client, for_role = answers
+    account = None if for_client.error == NO_CLIENT else _data(for_client, _FoundClient).client
+    role = None if for_role.error == NO_ROLE else _data(for_role, _FoundRole).role
+    has_other = account is not None and not account.has_role(device_role(device))
+    if has_other or (role is not None and not _is_ours(role, topics, device)):
+        raise AccountTakenError(device)
 
 
 def shut_out(device: str) -> Command:
@@ -249,13 +269,6 @@ def read_answers(payload: bytes) -> tuple[int | None, Sequence[Answer]]:
         ) from None
 
 
-def found(answer: Answer) -> Client | None:
-    """The account that was asked for, if there is one. AccountError."""
-    if answer.error == NO_CLIENT:
-        return None
-    return _data(answer, _Found).client
-
-
 def clients(answer: Answer) -> Sequence[Client]:
     """A page of accounts, empty after the last. AccountError."""
     return _data(answer, _Clients).clients
@@ -320,7 +333,7 @@ def compare(
     """How the broker's accounts differ from what they should be.
 
     A role is a device's by its name. If no such device is enrolled, it goes with its account, if
-    its rules are all about topics below this gateway's prefix: another gateway may use the broker.
+    its rules are all about this gateway's topics: another gateway may use the broker.
 
     Args:
         topics: of this gateway.
@@ -334,7 +347,7 @@ def compare(
     commands: list[Command] = []
     removed: list[str] = []
     for device, role in device_roles.items():
-        if device not in enrolled and _is_below(topics, role):
+        if device not in enrolled and _is_ours(role, topics, device):
             account = accounts.get(device)
             has_it = account is not None and account.has_role(role.rolename)
             commands += take_away(device) if has_it else take_away(device)[1:]
@@ -353,8 +366,10 @@ def compare(
     return Differences(commands, sorted(removed), sorted(without_account))
 
 
-def _is_below(topics: Topics, role: Role) -> bool:
-    return all(rule.topic.startswith(f"{topics.prefix}/") for rule in role.acls)
+def _is_ours(role: Role, topics: Topics, device: str) -> bool:
+    # A look at the prefix alone would take that of another gateway for ours if it goes on further.
+    own, common = f"{topics.prefix}/{device}/", topics.status(GATEWAY)
+    return all(it.topic.startswith(own) or it.topic == common for it in role.acls)
 
 
 def _said(role: Role | None) -> set[tuple[str, str, int, bool]]:

@@ -205,6 +205,7 @@ class Gate:
         self._backoff = LoginBackoff(os.urandom(_KEY_BYTES))
         self._paces: Recent[str, _Pace] = Recent(USERS_MAX)
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._names: dict[asyncio.Task[None], str] = {}  # from before the password is looked at
         self._online: dict[str, asyncio.Task[None]] = {}
         self._closing = False
 
@@ -219,12 +220,17 @@ class Gate:
         task.add_done_callback(self._disconnected)
 
     def disconnect(self, user: str) -> None:
-        """End the connection of `user`, if there is one: its account is gone."""
-        if (task := self._online.get(user)) is not None:
-            self._connections[task].transport.abort()
+        """End each connection of `user`: its account is gone, or another.
+
+        Also one that is not let in yet: its password may have been looked at before.
+        """
+        for task, name in self._names.items():
+            if name == user:
+                self._connections[task].transport.abort()
 
     def _disconnected(self, task: asyncio.Task[None]) -> None:
         writer = self._connections.pop(task)  # kept until it is closed, or it complains (3.13)
+        self._names.pop(task, None)
         writer.transport.abort()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a connection to the embedded broker broke", exc_info=error)
@@ -263,8 +269,10 @@ class Gate:
                 reader, Writer(user, writer, self._note), _LISTENER
             )
         finally:
-            await self.broker.forget(user)
-            del self._online[user]
+            try:
+                await self.broker.forget(user)
+            finally:  # or the user could never connect again
+                del self._online[user]
 
     def _pace_of(self, user: str) -> _Pace:
         now = asyncio.get_running_loop().time()
@@ -284,6 +292,9 @@ class Gate:
         pace = self._paces.get(user)
         if pace is not None and pace.connects.wait_s(1, now):
             raise _RefusedError(_UNAVAILABLE, "it connects too often", level=logging.DEBUG)
+        this = asyncio.current_task()
+        assert this is not None  # noqa: S101 - called in a task
+        self._names[this] = user
         # Not many at once, and each looks at what the ones before came to.
         async with self._login_places:
             await self._check((address, user), password)
@@ -293,11 +304,13 @@ class Gate:
 
     async def _check(self, source: Source, password: str) -> None:
         loop = asyncio.get_running_loop()
+        _, user = source
         wait_s = self._backoff.wait_s(source, password, now=loop.time())
-        if wait_s > 0:
+        # Nobody guesses the gateway's password, which is made anew at each start; and whoever
+        # tries must not keep the gateway from its own broker until it has logged in once.
+        if wait_s > 0 and user != GATEWAY:
             why = f"too many wrong passwords; the next is looked at in {wait_s:.0f} s"
             raise _RefusedError(NOT_AUTHORIZED, why, level=logging.DEBUG)
-        _, user = source
         try:
             # May take long, so not on the loop.
             right = await loop.run_in_executor(self._logins, self._authenticate, user, password)
@@ -322,6 +335,8 @@ class Gate:
             if (stuck := self._online.get(user)) is not None:
                 stuck.cancel()
             raise _RefusedError(_UNAVAILABLE, "its last connection does not end") from None
+        if self._connections[this].transport.is_closing():
+            raise _RefusedError(NOT_AUTHORIZED, "it went, or was ended, while it was let in")
         self._online[user] = this
 
     def allows(self, session: Session, topic: str, action: Action) -> bool:

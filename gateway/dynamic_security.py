@@ -10,13 +10,11 @@ from gateway.accounts import ShutOuts
 from gateway.broker_accounts import (
     LISTED_MAX,
     AccountError,
-    AccountTakenError,
     Answer,
     Command,
     Differences,
     NotConnectedError,
 )
-from gateway.broker_roles import device_role
 from gateway.control import ControlTopic
 from gateway.counters import Counters
 from sync_protocol.topics import Topics
@@ -94,11 +92,8 @@ class DynamicSecurity:
     def set_up(self, device: str, feeds: Sequence[str], secret: str, *, is_new: bool) -> None:
         """See `Accounts`."""
         if is_new:
-            (answer,) = self._control.ask([broker_accounts.look_up(device)])
-            there = broker_accounts.found(answer)
-            # One with the role of a device is left over from a device, and may be taken.
-            if there is not None and not there.has_role(device_role(device)):
-                raise AccountTakenError(device)
+            there = self._control.ask(broker_accounts.look_up(device))
+            broker_accounts.check_may_take(there, self._topics, device)
         try:
             answers = self._control.ask(broker_accounts.set_up(self._topics, device, feeds, secret))
             broker_accounts.check_set_up(answers)
@@ -108,6 +103,9 @@ class DynamicSecurity:
         self._on_thrown_out(device)
         with self._lock:
             self._without_account -= {device}
+        if self._shut_outs.left_s(device):  # it was for whoever had the secret before
+            self._shut_outs.forget(device)
+            self.recheck()
 
     def changed(self, device: str) -> None:
         """See `Accounts`."""
@@ -184,15 +182,23 @@ class DynamicSecurity:
         self._to_compare = True
 
     def _let_in_and_out(self) -> None:
-        with self._lock:
-            out, self._to_shut_out = self._to_shut_out, set()
-        over = [it for it in self._shut_outs.devices() if not self._shut_outs.left_s(it)]
-        for device in over:
-            self._shut_outs.forget(device)
-        commands = [broker_accounts.shut_out(device) for device in sorted(out - set(over))]
-        commands += [broker_accounts.let_in(device) for device in sorted(over)]
-        if commands:
-            self._done(commands)
+        # Not while one of them goes and another device of that name comes.
+        with self._one_at_a_time:
+            over = [it for it in self._shut_outs.devices() if not self._shut_outs.left_s(it)]
+            for device in over:
+                self._shut_outs.forget(device)
+            with self._lock:
+                # Who went meanwhile, or whose time is over already, is not shut out any more.
+                out, self._to_shut_out = self._to_shut_out & self._shut_outs.devices(), set()
+            commands = [broker_accounts.shut_out(device) for device in sorted(out)]
+            commands += [broker_accounts.let_in(device) for device in sorted(over)]
+            try:
+                self._done(commands)
+            except AccountError:
+                # Who is to be let in is found by the next comparison; who is to be kept out is not.
+                with self._lock:
+                    self._to_shut_out |= out
+                raise
         for device in out:
             self._on_thrown_out(device)
 

@@ -131,8 +131,11 @@ class Enrolment:
     def shut_out(self, device_id: str, seconds: float) -> None:
         """Throw a device out of the broker, and let it in again after that time.
 
-        The caller does not wait for the broker.
+        The caller does not wait for the broker. Who is not enrolled has no account of ours: whoever
+        may write such a topic must not have somebody else's account closed.
         """
+        if self._store.device(device_id) is None:
+            return
         _LOG.warning("device %s is shut out for %.0f s", device_id, seconds)
         self.accounts.shut_out(device_id, seconds)
         self._registry.went_offline(device_id)

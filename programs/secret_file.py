@@ -1,6 +1,7 @@
 """Files that hold a secret: one line that is read, and text that only its owner may read."""
 
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,13 +24,12 @@ class Secret:
     warning: str | None = None
 
 
-def read_secret(path: Path, *, named: str, bytes_max: int = SECRET_BYTES_MAX) -> Secret:
+def read_secret(path: Path, *, named: str) -> Secret:
     """The one line of a file, without what ends it.
 
     Args:
         path: of the file.
         named: what it is called in errors: an option, or the key of a setting.
-        bytes_max: what is longer is none.
 
     Raises:
         SecretFileError: there is none, or more than one line.
@@ -37,8 +37,8 @@ def read_secret(path: Path, *, named: str, bytes_max: int = SECRET_BYTES_MAX) ->
     where = f"{named} {path}"
     try:
         with path.open("rb") as file:
-            data = file.read(bytes_max + 3)  # a line end may be of two bytes
-            others_may = os.fstat(file.fileno()).st_mode & _OTHERS_MAY
+            data = file.read(SECRET_BYTES_MAX + 3)  # a line end may be of two bytes
+            mode = os.fstat(file.fileno()).st_mode
     except OSError as error:
         raise SecretFileError(
             f"{where} cannot be read: {error.strerror or error}; it is a file that holds the"
@@ -48,22 +48,34 @@ def read_secret(path: Path, *, named: str, bytes_max: int = SECRET_BYTES_MAX) ->
         text = data.decode()
     except UnicodeDecodeError:
         raise SecretFileError(f"{where} is not UTF-8 text") from None
-    warning = f"others may read {where}: chmod 600 {path}" if others_may else None
-    return Secret(secret_line(text, where=where, bytes_max=bytes_max), warning)
+    return Secret(secret_line(text, where=where), _exposure(path, mode))
 
 
-def secret_line(text: str, *, where: str, bytes_max: int = SECRET_BYTES_MAX) -> str:
+def exposure(path: Path) -> str | None:
+    """What to say of a file with a secret that others than its owner may read or change."""
+    try:
+        return _exposure(path, path.stat().st_mode)
+    except OSError:
+        return None  # that it cannot be read is told where it is
+
+
+def _exposure(path: Path, mode: int) -> str | None:
+    is_open = stat.S_ISREG(mode) and mode & _OTHERS_MAY
+    return f"others may read {path}: chmod 600 {path}" if is_open else None
+
+
+def secret_line(text: str, *, where: str) -> str:
     """`text` without its line end.
 
     Raises:
-        SecretFileError: it is empty, or more than one line of `bytes_max` bytes.
+        SecretFileError: it is empty, or more than one line of `SECRET_BYTES_MAX` bytes.
     """
     secret = text.removesuffix("\n").removesuffix("\r")
     if not secret:
         raise SecretFileError(f"there is no password in {where}")
-    if "\n" in secret or len(secret.encode(errors="replace")) > bytes_max:
+    if "\n" in secret or len(secret.encode(errors="replace")) > SECRET_BYTES_MAX:
         raise SecretFileError(
-            f"a password is one line of at most {bytes_max} bytes, unlike {where}"
+            f"a password is one line of at most {SECRET_BYTES_MAX} bytes, unlike {where}"
         )
     return secret
 

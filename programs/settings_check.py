@@ -1,18 +1,14 @@
 """Whether the files and folders that settings name can be used, for ``config check``."""
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from programs.secret_file import SecretFileError, read_secret
+from programs.secret_file import SecretFileError, exposure, read_secret
 from programs.settings_file import Loaded, S
 from programs.settings_types import STANDARD_INPUT, NamesFile, NamesFolder
 from programs.settings_words import has, mark_of, safe_line
-
-_OTHERS_MAY: Final = 0o077
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +36,8 @@ def look(loaded: Loaded[S]) -> Findings:
         names = mark_of(field, NamesFile)
         if names is not None:
             problems += [f"{begin} {why}" for why in _file_problems(path, names)]
-            if names.holds and _others_may(path):
-                warnings.append(f"{begin} others may read {path}: chmod 600 {path}")
+            if names.holds and (warning := exposure(path)):
+                warnings.append(f"{begin} {warning}")
         if has(field, NamesFolder):
             problems += [f"{begin} {why}" for why in _folder_problems(path)]
     return Findings(tuple(map(safe_line, problems)), tuple(map(safe_line, warnings)))
@@ -71,14 +67,6 @@ def _password_problems(path: Path) -> Iterator[str]:
         read_secret(path, named="the file")
     except SecretFileError as error:
         yield str(error)
-
-
-def _others_may(path: Path) -> bool:
-    try:
-        found = path.stat()
-    except OSError:
-        return False  # told already
-    return stat.S_ISREG(found.st_mode) and bool(found.st_mode & _OTHERS_MAY)
 
 
 def _folder_problems(path: Path) -> Iterator[str]:

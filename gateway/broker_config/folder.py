@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 _FOLDER_MODE: Final = 0o700
+# Of a folder that two accounts write into: with its sticky bit, each changes what is its own.
+_SHARED_FOLDER_MODE: Final = 0o1770
 _FILE_MODE: Final = 0o600
 _UNFINISHED: Final = ".unfinished"
 # The accounts of many thousand devices are the largest.
@@ -43,30 +45,41 @@ class Account:
             found = pwd.getpwuid(uid)
         except KeyError:
             raise FolderError(
-                f"the account with the number {uid} has no name here: name one with --user NAME"
+                f"the account with the number {uid} has no name here, and Mosquitto's"
+                " configuration names the one that runs it: give it a name in /etc/passwd"
             ) from None
         return cls(found.pw_name, found.pw_uid, found.pw_gid)
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One folder, which its owner alone can enter.
+    """One folder, which no others can enter than its owner and the account that runs this program.
 
     Attributes:
-        owner: gets the folder and what is written for it; another than the account that runs this
-            program only if that is root.
+        owner: gets what is written for it, and may write here, too; another than the account that
+            runs this program only if that is root. Root then believes nothing that it could have
+            put here in place of root's own files, or have root copy.
     """
 
     path: Path
     owner: Account
 
+    @property
+    def _is_shared(self) -> bool:
+        return self.owner.uid != os.geteuid()
+
     def make(self) -> None:
         """Make it, if it is not there, and close it to others. The folder above must be there."""
         try:
             self.path.mkdir(mode=_FOLDER_MODE, exist_ok=True)
-            self.path.chmod(_FOLDER_MODE)
-            if self.owner.uid != os.geteuid():
-                os.chown(self.path, self.owner.uid, self.owner.gid)
+            if self.path.lstat().st_uid not in (self.owner.uid, os.geteuid()):
+                raise FolderError(
+                    f"{self.path} belongs to another account than {self.owner.name}: move it away,"
+                    " or name another folder with --out DIR"
+                )
+            if self._is_shared:
+                os.chown(self.path, os.geteuid(), self.owner.gid)
+            self.path.chmod(_SHARED_FOLDER_MODE if self._is_shared else _FOLDER_MODE)
         except OSError as error:
             raise FolderError(f"{self.path} cannot be made or used: {error.strerror}") from error
 
@@ -102,10 +115,14 @@ class Folder:
             raise FolderError(f"{self.path} cannot be read: {error.strerror}") from error
         return {name for name in names if not name.endswith(_UNFINISHED)}
 
-    def read(self, name: str) -> bytes | None:
-        """What is in a file, or None if it is not there."""
+    def read(self, name: str, *, for_owner: bool) -> bytes | None:
+        """What is in a file that `write` wrote for the same account, or None if it is not there."""
+        path = self.path / name
+        uid = None
+        if self._is_shared:
+            uid = self.owner.uid if for_owner else os.geteuid()
         try:
-            return read_file(self.path / name)
+            return read_file(path, uid=uid)
         except FileNotFoundError:
             return None
 
@@ -120,7 +137,7 @@ class Folder:
             temporary.unlink(missing_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
             with os.fdopen(descriptor, "wb") as file:
-                if for_owner and self.owner.uid != os.geteuid():
+                if for_owner and self._is_shared:
                     os.fchown(descriptor, self.owner.uid, self.owner.gid)
                 file.write(content)
                 file.flush()
@@ -138,16 +155,28 @@ class Folder:
             os.close(descriptor)
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path, *, uid: int | None = None) -> bytes:
     """What is in a file.
+
+    Args:
+        path: of the file.
+        uid: whose file it has to be; None is anybody's.
 
     Raises:
         FileNotFoundError: it is not there.
-        FolderError: it cannot be read, or is larger than anything that belongs here.
+        FolderError: it cannot be read, is another account's, or is larger than anything that
+            belongs here.
     """
     try:
         with path.open("rb") as file:
-            size_bytes = os.fstat(file.fileno()).st_size
+            found = os.fstat(file.fileno())
+            size_bytes = found.st_size
+            if uid not in (None, found.st_uid):
+                raise FolderError(
+                    f"{path} belongs to the account with the number {found.st_uid}, and is to"
+                    f" belong to {uid}: somebody may have put it there. If it is the right one,"
+                    f" 'chown {uid} {path}'"
+                )
             content = file.read() if size_bytes <= FILE_BYTES_MAX else b""
     except FileNotFoundError:
         raise

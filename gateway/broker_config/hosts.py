@@ -7,6 +7,8 @@ from typing import Final
 from programs.tls import is_loopback
 
 LOCALHOST: Final = "localhost"
+# To listen on, and nobody's address.
+ANYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to refuse them
 
 # RFC 1123, section 2.1; labels in other alphabets are written as A-labels (RFC 5891).
 _LABEL: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
@@ -34,4 +36,5 @@ def only_here(hosts: tuple[str, ...]) -> str | None:
     """The address to listen on if all `hosts` are this machine's loopback, and None if not."""
     if not all(map(is_loopback, hosts)):
         return None
-    return next((host for host in hosts if host != LOCALHOST), "127.0.0.1")
+    # The first is that by which gateway and devices reach it.
+    return "127.0.0.1" if hosts[0] == LOCALHOST else hosts[0]

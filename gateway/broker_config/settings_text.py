@@ -10,7 +10,8 @@ Settings = Mapping[str, str | int]
 HEAD: Final = """\
 # Written by 'gateway broker-config mosquitto': how the gateway reaches this broker. Start it with
 #   gateway run --config FILE
-# Other settings (config/gateway.toml has all of them) may be added: they stay.
+# Other settings (config/gateway.toml has all of them) may be added: they stay, until these here
+# become others. Then all of it is kept in gateway.toml.before.
 """
 
 

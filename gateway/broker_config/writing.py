@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ SETTINGS_FILE: Final = "gateway.toml"
 BEFORE: Final = ".before"
 CLIENTS_DIR: Final = "clients"
 PASSWORD_BYTES: Final = 24
+_CA_SETTING: Final = "broker_ca_file"
 # The gateway beside the broker reaches it by these, whatever its certificate is for otherwise.
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -125,7 +126,7 @@ def write(folder: Folder, plan: Plan, *, now: datetime) -> Written:
     Raises:
         FolderError, CertificateError, DeviceError: see their messages.
     """
-    conf_before = folder.read(mosquitto.CONF_FILE)
+    conf_before = folder.read(mosquitto.CONF_FILE, for_owner=True)
     _check_ours(folder, conf_before)
     command_before = mosquitto.command_of(conf_before or b"")
     found_accounts = _found_accounts(folder, plan)
@@ -159,7 +160,9 @@ def write(folder: Folder, plan: Plan, *, now: datetime) -> Written:
 
 def _write(folder: Folder, file: _File) -> bool:
     """Write one file; whether it said something else before that people may miss."""
-    before = folder.read(file.name) if file.is_for_people else None
+    before = None
+    if file.is_for_people:
+        before = folder.read(file.name, for_owner=file.for_broker)
     is_changed = before is not None and before != file.content
     if is_changed and before is not None:
         folder.write(f"{file.name}{BEFORE}", before, for_owner=file.for_broker)
@@ -169,7 +172,7 @@ def _write(folder: Folder, file: _File) -> bool:
 
 def host_before(folder: Folder) -> str | None:
     """By which host a broker was reached so far, if there is a configuration."""
-    host = said(folder.read(SETTINGS_FILE) or b"").get("broker_host")
+    host = _settings_before(folder).get("broker_host")
     return host if isinstance(host, str) else None
 
 
@@ -179,7 +182,7 @@ def issue_client(folder: Folder, user: str, *, now: datetime) -> tuple[Path, Pat
     Raises:
         FolderError, CertificateError: there is no CA there, or it cannot be used.
     """
-    key_pem = folder.read(CA_KEY)
+    key_pem = folder.read(CA_KEY, for_owner=False)
     if key_pem is None:
         raise FolderError(
             f"there is no {folder.path / CA_KEY}, which signs certificates: 'gateway broker-config"
@@ -196,7 +199,7 @@ def write_client(
     clients = Folder(folder.path / CLIENTS_DIR, Account.current())
     clients.make()
     certificate_name, key_name = f"{user}.crt", f"{user}.key"
-    key_pem = clients.read(key_name)
+    key_pem = clients.read(key_name, for_owner=True)
     if key_pem is None:
         key = certificates.new_key()
         clients.write(key_name, certificates.key_pem(key), for_owner=True)
@@ -229,7 +232,9 @@ def _conf(folder: Folder, plan: Plan) -> str:
 
 def _found_accounts(folder: Folder, plan: Plan) -> Accounts:
     """Whether there are accounts, which the broker may have changed since, and that still serve."""
-    content = None if plan.plugin is None else folder.read(mosquitto.ACCOUNTS_FILE)
+    if plan.plugin is None:
+        return "made"
+    content = folder.read(mosquitto.ACCOUNTS_FILE, for_owner=True)
     if content is None:
         return "made"
     try:
@@ -246,7 +251,7 @@ def _found_accounts(folder: Folder, plan: Plan) -> Accounts:
 def _password(folder: Folder, *, needed: bool) -> str:
     """The gateway's, or a new one if there is none and no account that needs it."""
     path = folder.path / PASSWORD_FILE
-    content = folder.read(PASSWORD_FILE)
+    content = folder.read(PASSWORD_FILE, for_owner=False)
     if content is None:
         if needed:
             raise FolderError(f"{path} is gone, which fits the gateway's account. {_ANEW}")
@@ -275,7 +280,8 @@ def _account_files(plan: Plan, password: str) -> Sequence[_File]:
 
 def _authority(folder: Folder, *, now: datetime) -> Authority:
     """The CA of the folder, or a new one if it has none."""
-    key_pem, certificate_pem = folder.read(CA_KEY), folder.read(CA_CERTIFICATE)
+    key_pem = folder.read(CA_KEY, for_owner=False)
+    certificate_pem = folder.read(CA_CERTIFICATE, for_owner=True)
     if key_pem is None and certificate_pem is not None:
         raise FolderError(
             f"{folder.path / CA_KEY} is gone, and nothing can be signed without it: put it back, or"
@@ -310,7 +316,7 @@ def _server_files(
         )
     assert authority is not None  # noqa: S101 - made where nothing is given
     # The key stays, so that no crash leaves a certificate of another one.
-    key_pem = folder.read(SERVER_KEY)
+    key_pem = folder.read(SERVER_KEY, for_owner=True)
     key = None if key_pem is None else certificates.kept_key(key_pem)
     key = key or certificates.new_key()
     hosts = tuple(dict.fromkeys((*plan.hosts, *LOCAL_HOSTS)))
@@ -320,10 +326,17 @@ def _server_files(
     )
 
 
+def _settings_before(folder: Folder) -> Mapping[str, object]:
+    return said(folder.read(SETTINGS_FILE, for_owner=False) or b"")
+
+
 def _settings_files(folder: Folder, plan: Plan) -> Sequence[_File]:
     """gateway.toml, unless the one that is there says so already."""
-    settings = _settings(folder, plan)
-    if settings.items() <= said(folder.read(SETTINGS_FILE) or b"").items():
+    settings, before = _settings(folder, plan), _settings_before(folder)
+    # A CA of this folder that is not the broker's any more would have the gateway refuse it.
+    own_cas = {str(folder.path / name) for name in (CA_CERTIFICATE, SERVER_CA)}
+    is_of_another_ca = _CA_SETTING not in settings and before.get(_CA_SETTING) in own_cas
+    if settings.items() <= before.items() and not is_of_another_ca:
         return ()
     text = settings_text(settings)
     return (_File(SETTINGS_FILE, text.encode(), for_broker=False, is_for_people=True),)
@@ -337,9 +350,9 @@ def _settings(folder: Folder, plan: Plan) -> dict[str, str | int]:
         settings["topic_prefix"] = plan.topics.prefix
     settings |= {"broker_host": plan.hosts[0], "broker_port": plan.port, "broker_tls": "on"}
     if plan.given is None:
-        settings["broker_ca_file"] = str(folder.path / CA_CERTIFICATE)
+        settings[_CA_SETTING] = str(folder.path / CA_CERTIFICATE)
     elif plan.given.ca is not None:
-        settings["broker_ca_file"] = str(folder.path / SERVER_CA)
+        settings[_CA_SETTING] = str(folder.path / SERVER_CA)
     if plan.require_certificates:
         clients = folder.path / CLIENTS_DIR
         settings["broker_cert_file"] = str(clients / f"{GATEWAY}.crt")

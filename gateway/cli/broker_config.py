@@ -143,6 +143,8 @@ def mosquitto(
         raise typer.BadParameter("--plugin is not used with --accounts files")
     folder = Folder(_folder_path(out), _explained(lambda: _owner(user)))
     hosts = _checked(host) if host else _explained(lambda: _no_host(folder))
+    if not host_names.ANYWHERE.isdisjoint(hosts):
+        raise typer.BadParameter("--host is where devices reach it; --listen is where it listens")
     address = host_names.only_here(hosts) if listen is None else _checked([listen])[0]
     settings, devices = _gateway(data, config)
     is_default = settings.data_dir == common.chosen(None)
@@ -332,16 +334,19 @@ def _tell(out: Path, plan: "Plan", written: "Written") -> None:
     from gateway.broker_config.hosts import only_here  # noqa: PLC0415 - heavy
     from gateway.broker_config.mosquitto import CONF_FILE  # noqa: PLC0415 - heavy
     from gateway.broker_config.writing import BEFORE, SETTINGS_FILE  # noqa: PLC0415 - heavy
+    from programs.settings_words import safe_line  # noqa: PLC0415 - heavy
 
     typer.echo(f"Mosquitto's configuration is {'renewed' if written.renewed else 'made'}: {out}")
     if written.command_before is not None:
-        typer.echo(f"Other options made it before:\n  {written.command_before}")
+        typer.echo("Other options made it before:")
+        typer.echo(f"  {safe_line(written.command_before)}")
     for name in written.changed:
         typer.echo(f"{name} said something else before: that is in {name}{BEFORE}.")
     typer.echo(_accounts_text(written, len(plan.devices)))
     if written.certificate_ends is not None:
         typer.echo(f"Its certificate ends on {written.certificate_ends:%Y-%m-%d}: renew it before.")
-    if only_here(plan.hosts) is not None:
+    here = only_here(plan.hosts)
+    if here is not None and plan.address == here:
         typer.echo("It serves this machine only: --host NAME lets devices elsewhere reach it.")
     program = programs.find_program()
     if program is None:

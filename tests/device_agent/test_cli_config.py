@@ -132,6 +132,15 @@ class TestCheck:
         assert call("config", "check", "--config", file).code == 0
 
     @pytest.mark.usefixtures("enrolled")
+    def test_an_enrolment_that_others_may_read(self, call: Call, file: Path) -> None:
+        file.write_text('data_dir = "data"\n')
+        path = file.parent / "data" / enrolment.ENROLMENT_FILE
+        path.chmod(0o644)
+        done = call("config", "check", "--config", file)
+        assert (done.code, done.text) == (0, f"{file}: ok\n")
+        assert done.err == f"warning: others may read {path}: chmod 600 {path}\n"
+
+    @pytest.mark.usefixtures("enrolled")
     def test_an_enrolment_that_is_damaged(self, call: Call, file: Path) -> None:
         Path("data", enrolment.ENROLMENT_FILE).write_text("{}")
         done = call("config", "check", "--config", file)

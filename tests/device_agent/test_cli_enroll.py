@@ -46,6 +46,27 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def typed(data: Path, text: str) -> tuple[int, bytes]:
+    """Enrol with what is pasted on a terminal: how that ended, and what the terminal showed."""
+    ours, theirs = pty.openpty()
+    with contextlib.closing(os.fdopen(ours, "r+b", buffering=0)) as terminal:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "device_agent", "enroll", "--data", str(data)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        shown = b""
+        while b"Enter twice: " not in shown:
+            shown += terminal.read(1024)
+        os.write(ours, f"{text}\n\n".encode())
+        with contextlib.suppress(OSError):  # a terminal without a program is at its end
+            while more := terminal.read(1024):
+                shown += more
+        return process.wait(PATIENCE_S), shown
+
+
 class TestFrom:
     def test_a_file(self, call: Call, data: Path, file: Path) -> None:
         done = call("enroll", "--file", file, "--data", data)
@@ -75,26 +96,17 @@ class TestFrom:
     def test_the_terminal_which_does_not_show_it(self, data: Path, width: int) -> None:
         line = CREDENTIAL.line()
         pasted = "\n".join(line[at : at + width] for at in range(0, len(line), width))
-        ours, theirs = pty.openpty()
-        with contextlib.closing(os.fdopen(ours, "r+b", buffering=0)) as terminal:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "device_agent", "enroll", "--data", str(data)],
-                stdin=theirs,
-                stdout=theirs,
-                stderr=theirs,
-            )
-            os.close(theirs)
-            shown = b""
-            while b"Enter twice: " not in shown:
-                shown += terminal.read(1024)
-            os.write(ours, f"{pasted}\n\n".encode())
-            with contextlib.suppress(OSError):  # a terminal without a program is at its end
-                while more := terminal.read(1024):
-                    shown += more
-            assert process.wait(PATIENCE_S) == 0
+        code, shown = typed(data, pasted)
+        assert code == 0
         assert ENROLLED.encode().strip() in shown
         assert SECRET.encode() not in shown
         assert enrolment.kept(data) == CREDENTIAL
+
+    def test_more_than_a_terminal_takes_of_a_line(self, data: Path) -> None:
+        code, shown = typed(data, CREDENTIAL.line() + "&feed=x" * 600)
+        assert code == 1
+        assert b"name that with --file FILE" in shown
+        assert not data.exists()
 
     def test_two_places_at_once(self, call: Call, data: Path, file: Path) -> None:
         done = call("enroll", CREDENTIAL.line(), "--file", file, "--data", data)
@@ -172,6 +184,23 @@ def test_a_broker_that_will_be_refused_is_told_at_once(call: Call, data: Path, f
     assert 'WARNING the broker will not be connected to: tls = "off" would' in done.err
 
 
+def test_settings_of_another_device_are_told_of(call: Call, data: Path, file: Path) -> None:
+    config = data.parent / "agent.toml"
+    config.write_text('id = "tablet"\n')
+    done = call("enroll", "--file", file, "--data", data, "--config", config)
+    assert done.code == 0
+    assert "WARNING the settings say id = tablet, so that this enrolment will not be" in done.err
+    assert "device-agent run" not in done.text
+
+
+def test_the_broker_that_the_settings_name_is_looked_at(
+    call: Call, data: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(dataclasses.replace(CREDENTIAL, tls=False).line())
+    monkeypatch.setenv("TALLYSYNC_AGENT_BROKER", "127.0.0.1:1883")
+    assert call("enroll", "--file", file, "--data", data).err == ""
+
+
 class TestStatus:
     def test_before_anything_was_fetched(self, call: Call, data: Path, file: Path) -> None:
         assert call("status", "--data", data).code == 1
@@ -219,6 +248,8 @@ class TestCommandsThatNeedNothingElse:
         self.enroll(data, embedded.port)
         done = call("sync", "--data", data)
         assert (done.code, done.err) == (0, "")
+        (data / ENROLMENT_FILE).chmod(0o640)
+        assert "WARNING others may read" in call("sync", "--data", data).err
         assert f"enrolled as phone at 127.0.0.1:{embedded.port}, for feed" in done.text
 
     def test_a_password_that_is_the_devices_no_more(

@@ -12,6 +12,7 @@ from device_agent.agent_file import AgentFile
 from device_agent.data_dir import STORE_FILE
 from device_agent.enrolment import ENROLMENT_BYTES_MAX, ENROLMENT_FILE, EnrolmentError
 from device_agent.settings import Settings, load
+from programs.secret_file import Secret
 from programs.tls_settings import Tls
 from sync_protocol.credential import Credential
 from tests.certificates import ca_der
@@ -112,7 +113,7 @@ class TestBelowTheSettings:
         assert (found.id, found.feeds) == ("phone", ("contacts", "mail"))
         assert found.broker == "mqtt.example.org:8883"
         assert (found.topic_prefix, found.tls) == ("home/sync", "on")
-        assert enrolment.secret_of(found, CREDENTIAL) == "a-very-secret-one"
+        assert enrolment.secret_of(found, CREDENTIAL) == Secret("a-very-secret-one")
         assert enrolment.tls_of(found, CREDENTIAL) == Tls(mode="on", ca=ca_der())
 
     @pytest.mark.parametrize(("tls", "mode"), [(None, "auto"), (True, "on"), (False, "off")])
@@ -157,4 +158,4 @@ class TestBelowTheSettings:
         assert enrolment.secret_of(other, CREDENTIAL) is None
         assert enrolment.tls_of(other, CREDENTIAL) == Tls()
         same = enrolment.completed(load(id="phone"), CREDENTIAL)
-        assert enrolment.secret_of(same, CREDENTIAL) == "a-very-secret-one"
+        assert enrolment.secret_of(same, CREDENTIAL) == Secret("a-very-secret-one")

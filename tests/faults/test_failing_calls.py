@@ -66,6 +66,7 @@ def check(subject: Subject, changes: range, fault: Fault, trial: Trial) -> None:
             assert store.look() == expected(subject, number + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [range(_BEGUN), range(_BEGUN, LAST)], ids=["from nothing", "after a kill"]
 )

@@ -34,6 +34,7 @@ class FakePlugin:
             "disableClient": self._disable_client,
             "enableClient": self._enable_client,
             "getClient": self._get_client,
+            "getRole": self._get_role,
             "listClients": self._list_clients,
             "listRoles": self._list_roles,
         }
@@ -121,6 +122,12 @@ class FakePlugin:
     def _get_client(self, command: Json) -> str | Json:
         client = self.clients.get(command["username"])
         return "Client not found" if client is None else {"client": _listed(client)}
+
+    def _get_role(self, command: Json) -> str | Json:
+        name = command["rolename"]
+        if name not in self.roles:
+            return "Role not found"
+        return {"role": {"rolename": name, "acls": self.roles[name]}}
 
     def _list_clients(self, command: Json) -> Json:
         page = _page(self.clients.values(), command)

@@ -33,6 +33,10 @@ class Recorded(AccountsByHand):
         self._note("removed", device, "")
         return not self.refuses
 
+    def shut_out(self, device: str, seconds: float) -> None:
+        del seconds
+        self._note("shut out", device, "")
+
     def without_account(self) -> Sequence[str]:
         return self.missing
 

@@ -28,6 +28,13 @@ def test_our_own_broker_is_told_who_has_to_go() -> None:
     assert counters.read() == {"devices shut out": 1}
 
 
+def test_whoever_has_the_next_secret_is_not_shut_out() -> None:
+    accounts = EmbeddedAccounts(lambda _: None, counters=Counters())
+    accounts.shut_out("phone", 60)
+    accounts.changed("phone")
+    assert accounts.shut_out_s("phone") == 0
+
+
 class TestShutOuts:
     def test_they_end(self) -> None:
         now = [100.0]

@@ -12,6 +12,7 @@ from gateway.broker_accounts import (
     COMMANDS_BYTES_MAX,
     COMMANDS_MAX,
     AccountError,
+    AccountTakenError,
     Answer,
     Client,
     Differences,
@@ -79,8 +80,9 @@ class TestCompare:
         found = differences({}, [theirs], [role("grafana", "f")])
         assert found.commands == [{"command": "deleteRole", "rolename": "device-grafana"}]
 
-    def test_devices_of_another_gateway_stay(self) -> None:
-        other = role("a", "f", topics=Topics("office/v1"))
+    @pytest.mark.parametrize("prefix", ["office/v1", f"{TOPICS.prefix}/office", "sync"])
+    def test_devices_of_another_gateway_stay(self, prefix: str) -> None:
+        other = role("a", "f", topics=Topics(prefix))
         assert differences({}, [account("a")], [other]) == EMPTY
 
     @pytest.mark.parametrize("name", ["device-", "device-gateway", "device-a/b", "Device-a"])
@@ -183,12 +185,35 @@ class TestAnswers:
             with pytest.raises(AccountError, match="in a form"):
                 broker_accounts.clients(answer(data=data))
 
-    def test_an_account_that_is_there_or_not(self) -> None:
-        assert broker_accounts.found(answer(error="Client not found")) is None
-        there = broker_accounts.found(answer(data={"client": {"username": "a", "groups": []}}))
-        assert there == Client(username="a")
-        with pytest.raises(AccountError, match="Not allowed"):
-            broker_accounts.found(answer(error="Not allowed"))
+    NONE = (answer(error="Client not found"), answer(error="Role not found"))
+    OURS = answer(data={"role": role("a", "f").model_dump()})
+    OTHERS = answer(data={"role": role("a", "f", topics=Topics("office/v1")).model_dump()})
+    WITH_ROLE = answer(data={"client": account("a").model_dump()})
+    WITHOUT = answer(data={"client": {"username": "a", "groups": []}})
+
+    @pytest.mark.parametrize(
+        ("there", "is_free"),
+        [
+            (NONE, True),
+            ((NONE[0], OURS), True),
+            ((WITH_ROLE, OURS), True),
+            ((WITHOUT, NONE[1]), False),
+            ((WITHOUT, OURS), False),
+            ((NONE[0], OTHERS), False),
+            ((WITH_ROLE, OTHERS), False),
+        ],
+    )
+    def test_whether_a_name_may_be_taken(self, there: tuple[Answer, ...], *, is_free: bool) -> None:
+        if is_free:
+            broker_accounts.check_may_take(there, TOPICS, "a")
+        else:
+            with pytest.raises(AccountTakenError, match="no device's of this gateway"):
+                broker_accounts.check_may_take(there, TOPICS, "a")
+
+    def test_whether_a_name_may_be_taken_is_not_said(self) -> None:
+        for there in ((answer(error="Not allowed"), self.OURS), (self.WITH_ROLE, answer())):
+            with pytest.raises(AccountError, match=r"Not allowed|in a form"):
+                broker_accounts.check_may_take(there, TOPICS, "a")
 
     @pytest.mark.parametrize("error", ["Client not found", "Role not found"])
     def test_what_was_so_before_is_done(self, error: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from gateway import broker_accounts
 from gateway.broker_accounts import (
     LISTED_MAX,
     AccountError,
@@ -100,6 +101,15 @@ def test_an_account_of_somebody_else_is_not_taken(broker: Broker) -> None:
     assert broker.plugin.clients["grafana"] == theirs
 
 
+def test_a_device_of_another_gateway_is_not_taken(broker: Broker) -> None:
+    other = broker_accounts.set_up(Topics("office/v1"), "phone", ["f"], "theirs")
+    broker.control.ask(other)
+    with pytest.raises(AccountTakenError, match="no device's of this gateway"):
+        broker.add("phone")
+    assert broker.plugin.clients["phone"]["password"] == "theirs"
+    assert "office/v1/phone/f/request" in json.dumps(broker.plugin.roles)
+
+
 def test_what_a_crash_left_is_taken_over(broker: Broker) -> None:
     with broker.one_at_a_time:  # so that it is not found before
         broker.accounts.set_up("phone", ["f"], "never shown", is_new=True)
@@ -155,6 +165,61 @@ def test_shut_out_for_a_time(broker: Broker) -> None:
     assert 0 < broker.accounts.shut_out_s("phone") <= 0.2
     assert eventually(lambda: not broker.plugin.clients["phone"].get("disabled"))
     assert broker.accounts.shut_out_s("phone") == 0
+
+
+def test_whoever_has_the_next_secret_is_not_shut_out(broker: Broker) -> None:
+    broker.add("phone")
+    broker.accounts.shut_out("phone", 3_600)
+    assert eventually(lambda: broker.plugin.clients["phone"].get("disabled"))
+    with broker.one_at_a_time:
+        broker.accounts.set_up("phone", ["f"], "another", is_new=False)
+    assert broker.accounts.shut_out_s("phone") == 0
+    assert eventually(lambda: not broker.plugin.clients["phone"].get("disabled"))
+
+
+def test_a_shut_out_that_was_not_answered_is_told_again(make: Callable[..., Broker]) -> None:
+    broker = make(answer_s_max=0.05)
+    broker.plugin.connect()
+    broker.add("phone")
+    broker.plugin.is_silent = True
+    broker.accounts.shut_out("phone", 3_600)
+    assert eventually(broker.accounts.problems)
+    del broker.plugin.clients["phone"]["disabled"]  # it had not done it
+    broker.plugin.is_silent = False
+    assert eventually(lambda: broker.plugin.clients["phone"].get("disabled"))
+    assert eventually(lambda: broker.thrown_out == ["phone", "phone"])
+
+
+def test_a_shut_out_without_the_broker_is_told_when_that_is_back(broker: Broker) -> None:
+    broker.add("phone")
+    tried = threading.Event()
+
+    def lost(_payload: bytes) -> bool:
+        tried.set()
+        return False
+
+    broker.control.opened(lost)
+    broker.accounts.shut_out("phone", 3_600)
+    assert tried.wait(10)
+    broker.plugin.connect()
+    assert eventually(lambda: broker.plugin.clients["phone"].get("disabled"))
+
+
+def test_who_is_enrolled_anew_is_not_shut_out_for_the_one_before() -> None:
+    broker = Broker()
+    broker.plugin.connect()
+    broker.add("phone")
+    broker.add("tablet")
+    for device in ("phone", "tablet"):
+        broker.accounts.shut_out(device, 3_600)
+    broker.accounts.removed("phone")
+    broker.add("phone")
+    broker.plugin.kicked.clear()
+    broker.accounts.start()
+    assert eventually(lambda: broker.plugin.kicked)
+    broker.control.closed()
+    broker.accounts.close()
+    assert broker.plugin.kicked == ["tablet"]
 
 
 def test_a_shut_out_outlasts_the_connection(broker: Broker) -> None:

@@ -1,5 +1,6 @@
 """The embedded broker, attacked over real sockets."""
 
+import asyncio
 import contextlib
 import itertools
 import logging
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from gateway import broker_gate, broker_packets
@@ -219,6 +221,16 @@ class TestLogin:
             prove_that_it_serves(broker)
             with enter(broker, "phone"):
                 pass
+
+    def test_of_the_gateway_is_looked_at_whatever_was_tried_before(
+        self, broker: EmbeddedBroker
+    ) -> None:
+        for _ in range(FREE_FAILURES + 3):
+            with Raw(broker.port) as stranger:
+                stranger.send(connect("gateway", "guess"))
+                assert stranger.receive(4) == b"\x20\x02\0\5"
+        with enter(broker, "gateway"):
+            pass
 
     def test_of_one_user_is_refused_when_it_connects_too_often(self, events: Events) -> None:
         seen: Counter[str] = Counter()
@@ -753,12 +765,59 @@ class TestStart:
 
 
 class TestDisconnect:
+    def test_that_fails_keeps_nobody_out(
+        self, broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        starts, stop = BrokerProtocolHandler.start, BrokerProtocolHandler.stop
+        first: list[BrokerProtocolHandler] = []
+        broken = threading.Event()
+
+        async def stop_broken(handler: BrokerProtocolHandler) -> None:
+            await stop(handler)
+            task = asyncio.current_task()
+            if handler is first[0] and task is not None and task.get_name() == "mqtt-connection":
+                broken.set()
+                raise RuntimeError("a fault of amqtt")
+
+        async def start(handler: BrokerProtocolHandler) -> None:
+            first.append(handler)
+            await starts(handler)
+
+        monkeypatch.setattr(BrokerProtocolHandler, "start", start)
+        monkeypatch.setattr(BrokerProtocolHandler, "stop", stop_broken)
+        with enter(broker, "phone"):
+            pass
+        assert broken.wait(PATIENCE_SECONDS)
+        with enter(broker, "phone"):
+            pass
+
     def test_ends_the_connection_of_one_user_only(self, broker: EmbeddedBroker) -> None:
         with enter(broker, "phone") as phone, enter(broker, "tablet") as tablet:
             broker.disconnect("phone")
             phone.wait_until_ended()
             broker.disconnect("nobody")
             assert not tablet.has_ended
+
+    def test_ends_a_login_whose_password_was_right_before(self) -> None:
+        asked, release = threading.Event(), threading.Event()
+        passwords = {"phone": "old"}
+
+        def check(user: str, password: str) -> bool:
+            right = passwords.get(user) == password
+            if user == "phone":
+                asked.set()
+                assert release.wait(PATIENCE_SECONDS)
+            return right
+
+        with make_broker(authenticate=check) as broker, Raw(broker.port) as phone:
+            phone.send(connect("phone", "old"))
+            assert asked.wait(PATIENCE_SECONDS)
+            passwords["phone"] = "new"
+            broker.disconnect("phone")
+            release.set()
+            assert phone.receive(4) == b""
+            with Probe(broker.port, "phone", "new"):
+                pass
 
 
 class TestStop:

@@ -106,6 +106,16 @@ class TestOrder:
         assert ids(service) == []
 
 
+def test_only_who_is_enrolled_is_shut_out(service: Service, accounts: Recorded) -> None:
+    service.devices.shut_out("admin", 60)
+    service.devices.add("phone", [FEED])
+    service.devices.shut_out("phone", 60)
+    assert [(what, who) for what, who, _ in accounts.asked] == [
+        ("set up", "phone"),
+        ("shut out", "phone"),
+    ]
+
+
 def test_what_is_wrong_with_accounts_is_told(service: Service, accounts: Recorded) -> None:
     names = [f"d{number}" for number in range(NAMED_MAX + 2)]
     for name in names:

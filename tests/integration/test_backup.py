@@ -125,6 +125,7 @@ def test_one_moment_of_a_gateway_that_is_written_to(tmp_path: Path) -> None:
         assert "Traceback" not in gateway.program.log()
 
 
+@pytest.mark.slow
 def test_devices_go_back_with_the_gateway(tmp_path: Path) -> None:
     port = free_port()
     with ExitStack() as stack:

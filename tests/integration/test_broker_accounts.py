@@ -1,18 +1,20 @@
 """Devices come, change and go while a real Mosquitto keeps their accounts."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from gateway import broker_accounts
 from gateway.broker_accounts import AccountTakenError, NotConnectedError
 from gateway.broker_roles import CONTROL_TOPIC
 from gateway.run import Running, running
 from gateway.service import Service
 from gateway.settings import load
-from sync_protocol.topics import ONLINE
+from sync_protocol.topics import ONLINE, Topics
 from tests.eventually import eventually
 from tests.gateway.mqtt_probe import Probe
 from tests.integration.brokers import Mosquitto
@@ -222,6 +224,14 @@ def test_nobody_takes_the_account_of_somebody_else(broker: Mosquitto, gateway: R
     with pytest.raises(AccountTakenError, match="no device's"):
         gateway.service.devices.add("grafana", [FEED])
     assert lets_in(broker, "grafana", "theirs")
+
+
+def test_nobody_takes_a_device_of_another_gateway(broker: Mosquitto, gateway: Running) -> None:
+    other = broker_accounts.set_up(Topics("office/v1"), "phone", [FEED], "theirs")
+    tell(broker, gateway, json.dumps({"commands": other}))
+    with pytest.raises(AccountTakenError, match="no device's of this gateway"):
+        gateway.service.devices.add("phone", [FEED])
+    assert lets_in(broker, "phone", "theirs")
 
 
 def test_many_are_compared_page_by_page(broker: Mosquitto, tmp_path: Path) -> None:

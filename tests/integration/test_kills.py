@@ -109,6 +109,7 @@ class KillSuite:
             assert "Traceback" not in program.log()
 
 
+@pytest.mark.slow
 class TestEmbeddedBroker(KillSuite):
     """Whose broker dies with the gateway."""
 

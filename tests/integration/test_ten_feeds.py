@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from device_agent import DeviceAgent, SyncFailedError
 from device_agent.schedule import Waits
 from gateway.feed import NoSuchItemError
@@ -47,6 +49,7 @@ def assert_equal(gateway: Running, data_dir: Path) -> None:
         assert all(item_id.startswith(f"{feed}-item-") for item_id in expected)
 
 
+@pytest.mark.slow
 def test_ten_feeds(tmp_path: Path) -> None:
     seed = random.SystemRandom().getrandbits(32)
     print(f"seed {seed}")  # noqa: T201 - pytest shows it if the test fails

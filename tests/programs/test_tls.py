@@ -37,7 +37,19 @@ class TestLoopback:
 
     @pytest.mark.parametrize(
         "host",
-        ["126.0.0.1", "0.0.0.0", "::", "::2", "10.0.0.1", "localhost.example.org", "host", "127.1"],  # noqa: S104
+        [
+            "126.0.0.1",
+            "0.0.0.0",  # noqa: S104
+            "::",
+            "::2",
+            "10.0.0.1",
+            "127.1",
+            "127.0.0.1.",
+            "127.0.0.1.example.org",
+            "localhost.",
+            "localhost.example.org",
+            "host",
+        ],
     )
     def test_is_not_this_machine(self, host: str) -> None:
         assert not is_loopback(host)

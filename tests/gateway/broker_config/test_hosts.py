@@ -53,7 +53,8 @@ def test_what_is_no_host(text: str) -> None:
     ("names", "address"),
     [
         (("localhost",), "127.0.0.1"),
-        (("localhost", "127.0.0.2"), "127.0.0.2"),
+        (("localhost", "127.0.0.2"), "127.0.0.1"),
+        (("127.0.0.2", "localhost"), "127.0.0.2"),
         (("::1",), "::1"),
         (("localhost", "mqtt.example.org"), None),
         (("192.0.2.7",), None),

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -305,9 +306,20 @@ def test_certificates_of_another_ca(folder: Folder, others: trustme.CA, *, with_
     assert settings(folder).get("broker_ca_file") == ca_file
     if with_ca:
         assert contents(folder)["server-ca.crt"] == its.ca
-    # And back to one of its own.
+    # And back to one of its own, and once more.
     assert write(folder).certificate_ends is not None
     assert settings(folder)["broker_ca_file"] == str(folder.path / "ca.crt")
+    assert write(folder, given=its).changed == ["gateway.toml"]
+    assert settings(folder).get("broker_ca_file") == ca_file
+
+
+def test_a_ca_that_was_named_by_hand_stays(folder: Folder, others: trustme.CA) -> None:
+    its = given(others, *PLAN.hosts, ca=False)
+    write(folder, given=its)
+    with (folder.path / "gateway.toml").open("a") as file:
+        file.write('broker_ca_file = "/etc/ssl/mine.pem"\n')
+    assert write(folder, given=its).changed == []
+    assert settings(folder)["broker_ca_file"] == "/etc/ssl/mine.pem"
 
 
 def test_a_given_certificate_that_is_not_for_the_host(folder: Folder, others: trustme.CA) -> None:
@@ -361,6 +373,15 @@ def test_a_client_without_a_ca_to_sign_for_it(folder: Folder, others: trustme.CA
 # Accounts of the machine
 
 
+def test_an_account_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with pytest.raises(FolderError, match=r"has no name here, .* give it a name in /etc/passwd"):
+        Account.current()
+
+
 @pytest.fixture
 def another() -> Account:
     if os.geteuid() != 0:
@@ -377,8 +398,70 @@ def test_root_gives_the_broker_what_it_reads_and_nothing_else(another: Account) 
         kept = {"ca.key", "gateway.password", "gateway.toml", "gateway.toml.before", "clients"}
         assert {name for name, uid in owners.items() if uid == 0} == kept
         assert {owners[name] for name in owners.keys() - kept} == {another.uid}
-        assert folder.path.stat().st_uid == another.uid
         assert "user nobody\n" in contents(folder)["mosquitto.conf"].decode()
+        # That account makes its files there, and changes none of root's.
+        found = folder.path.stat()
+        assert (found.st_uid, found.st_gid) == (0, another.gid)
+        assert stat.S_IMODE(found.st_mode) == 0o1770
+        assert as_account(another, "rm -f server.key && touch new", folder) == 0
+        for command in ("rm -f ca.key", "mv ca.key server.key", "cat ca.key"):
+            assert as_account(another, command, folder) != 0
+        # To root alone it is closed to that account, too.
+        (folder.path / "new").unlink()
+        for each in folder.path.iterdir():
+            os.chown(each, 0, 0)
+        write(Folder(folder.path, Account.current()))
+        assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+
+
+def as_account(account: Account, command: str, folder: Folder) -> int:
+    """The exit status of a shell's command that this account gives in the folder."""
+    return subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=folder.path,
+        user=account.uid,
+        group=account.gid,
+        extra_groups=[],
+        stderr=subprocess.DEVNULL,
+        check=False,
+    ).returncode
+
+
+@pytest.mark.parametrize("name", ["server.key", "mosquitto.conf", "ca.crt"])
+def test_root_copies_nothing_of_its_own_for_the_broker(another: Account, name: str) -> None:
+    with open_folder() as above:
+        folder = Folder(above / "broker", another)
+        write(folder)
+        ca_key = folder.path / "ca.key"
+        (folder.path / name).unlink()
+        (folder.path / name).symlink_to(ca_key)
+        with pytest.raises(FolderError, match=rf"{name} belongs to the account with the number 0"):
+            write(folder)
+        assert ca_key.read_bytes() not in [
+            each.read_bytes() for each in folder.path.iterdir() if each.stat().st_uid != 0
+        ]
+
+
+@pytest.mark.parametrize("name", ["ca.key", "gateway.password", "gateway.toml"])
+def test_root_believes_nothing_that_the_broker_put_there(another: Account, name: str) -> None:
+    with open_folder() as above:
+        folder = Folder(above / "broker", another)
+        write(folder)
+        os.chown(folder.path / name, another.uid, another.gid)
+        with pytest.raises(FolderError, match=rf"{name} belongs to .* number {another.uid}, .*"):
+            write(folder)
+
+
+def test_certificates_of_clients_are_not_put_where_the_broker_says(another: Account) -> None:
+    with open_folder() as above:
+        folder = Folder(above / "broker", another)
+        write(folder)
+        clients = folder.path / "clients"
+        clients.mkdir()
+        os.chown(clients, another.uid, another.gid)
+        with pytest.raises(FolderError, match="clients belongs to another account than root"):
+            writing.issue_client(Folder(folder.path, Account.current()), "phone", now=NOW)
+        assert not list(clients.iterdir())
 
 
 def test_a_folder_that_the_brokers_account_cannot_reach(another: Account, tmp_path: Path) -> None:

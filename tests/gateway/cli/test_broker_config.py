@@ -102,6 +102,7 @@ def test_without_a_host_it_serves_this_machine(make: Make, out: Path) -> None:
     assert "this machine only" in make().out
     assert "\nlistener 8883 127.0.0.1\n" in conf(out)
     assert settings(out)["broker_host"] == "localhost"
+    assert "this machine only" not in make("--listen", "0.0.0.0").out  # noqa: S104 - as wanted
 
 
 def test_where_it_listens(make: Make, out: Path) -> None:
@@ -132,6 +133,9 @@ def test_options_that_are_left_out_are_told_of(make: Make, out: Path) -> None:
     assert "Other options made it before:\n  gateway broker-config mosquitto" in said.out
     assert "--require-certificates" in said.out
     assert "Other options" not in make("--host", "a.lan").out
+    # The broker's account may have written there what a terminal would obey.
+    (out / "mosquitto.conf").write_text(conf(out).replace("#   gateway", "#   \x1b[2Jgateway"))
+    assert "\n  \\x1b[2Jgateway" in make("--host", "a.lan").out
     assert make("--host", "localhost").code == 0
     assert make().code == 0
 
@@ -180,6 +184,8 @@ def test_accounts_that_cannot_be_kept(make: Make, out: Path) -> None:
         (["--ca", "a"], "--cert and --key belong together"),
         (["--cert", "a", "--key", "b"], "--cert needs --host NAME"),
         (["--host", "a.lan:8883"], "a host is a name like"),
+        (["--host", "0.0.0.0"], "--listen is where it listens"),  # noqa: S104 - refused
+        (["--host", "a.lan", "--host", "0::0"], "--listen is where it listens"),
         (["--listen", "two words"], "a host is a name like"),
         (["--port", "0"], "--port"),
         (["--plugin", "a\nlistener 1883"], "no control characters"),
