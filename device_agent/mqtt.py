@@ -17,17 +17,20 @@ from paho.mqtt.reasoncodes import ReasonCode
 from device_agent.events import Connected, ConnectionEvent, Lost, Refused, Unreachable
 from device_agent.rival import RECONNECT_WAIT_S, Rival
 from programs.tls import Security, Trouble
-from sync_protocol import topics
+from sync_protocol import limits, topics
 from sync_protocol.names import GATEWAY
 from sync_protocol.topics import Channel, Topics
 
 _LOG: Final = logging.getLogger(__name__)
 
-UNSENT_MESSAGES_MAX: Final = 20
+# A request for each feed at once, the status, and what was given up and asked again meanwhile.
+UNSENT_MESSAGES_MAX: Final = 2 * limits.DEVICE_FEEDS_MAX
 RECONNECT_WAIT_S_MAX: Final = 30
 GOODBYE_S_MAX: Final = 2.0
 # For TCP, and once more for the handshake of TLS: a broker that hangs is tried again.
 CONNECT_S_MAX: Final = 5.0
+# paho's word for CONNACK's return code 3, which says nothing of the password (MQTT 3.1.1, 3.2.2.3).
+_UNAVAILABLE: Final = "Server unavailable"
 # paho's word, without MQTT 5, for a connection that the other side closed.
 _CLOSED: Final = "Unspecified error"
 
@@ -136,6 +139,9 @@ class DeviceLink:
         _properties: Properties | None,
     ) -> None:
         self._logging_in = None
+        if reason == _UNAVAILABLE:
+            self._on_event(Unreachable("the broker cannot take it now"))
+            return
         if reason.is_failure:
             self._on_event(Refused(str(reason), lasting=False))
             return

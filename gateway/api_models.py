@@ -17,7 +17,6 @@ BULK_MUTATIONS_MAX: Final = 1_000
 JSON_BYTES_MAX: Final = 64 * limits.KIB
 PAGE_ITEMS_MAX: Final = 1_000
 PAGE_ITEMS_DEFAULT: Final = 100
-DEVICE_FEEDS_MAX: Final = 100
 PATH_BYTES_MAX: Final = 4_096
 
 CBOR: Final = "application/cbor"
@@ -214,7 +213,7 @@ class NewDevice(_Model):
     """A device to enrol, and what of its feeds it may see."""
 
     id: DeviceId
-    feeds: Annotated[tuple[FeedName, ...], Len(1, DEVICE_FEEDS_MAX)]
+    feeds: Annotated[tuple[FeedName, ...], Len(1, limits.DEVICE_FEEDS_MAX)]
     allowed: Allowed = Allowed()
 
 

@@ -10,7 +10,7 @@ from gateway import device as devices
 from gateway.accounts import Accounts, AccountsByHand
 from gateway.counters import Counters
 from gateway.device import Allowed, Device, DeviceExistsError, NoSuchDeviceError
-from gateway.feed import NoSuchFeedError
+from gateway.feed import NoSuchFeedError, StorageError
 from gateway.feed_sqlite import SqliteTransaction
 from gateway.info import DeviceInfo, device_info
 from gateway.ledger import Ledger
@@ -108,7 +108,13 @@ class Enrolment:
             enrolled = self._enrolled(device_id)
             self.credential(device_id, enrolled.feeds, secret)
             self.accounts.set_up(device_id, enrolled.feeds, secret, is_new=False)
-            self._write(lambda transaction: transaction.set_secret_hash(device_id, secret_hash))
+            try:
+                self._write(lambda transaction: transaction.set_secret_hash(device_id, secret_hash))
+            except StorageError as error:
+                raise StorageError(
+                    f"{error}. The broker may let nobody in as {device_id} any more: once that is"
+                    f" mended, 'gateway device rotate {device_id}' again"
+                ) from error
             self.accounts.changed(device_id)
         self._registry.went_offline(device_id)
         return secret

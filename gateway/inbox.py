@@ -6,10 +6,12 @@ from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from sync_protocol import limits
+
 STATUSES_MAX: Final = 10_000
 REQUESTS_MAX: Final = 2_000
-# A device may name any feed in a topic: this many of them at once.
-REQUESTS_PER_DEVICE_MAX: Final = 32
+# A device may name any feed in a topic: as many of them at once as it can hold.
+REQUESTS_PER_DEVICE_MAX: Final = limits.DEVICE_FEEDS_MAX
 FLOODS_MAX: Final = 100
 
 

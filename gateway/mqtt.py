@@ -22,6 +22,7 @@ from gateway.responder import Response
 from programs.tls import Security, Trouble
 from programs.tls_settings import Tls
 from sync_protocol import topics
+from sync_protocol.addresses import address_text
 from sync_protocol.names import GATEWAY
 from sync_protocol.topics import Channel, Topics
 
@@ -107,11 +108,12 @@ class BrokerLink:
     @property
     def state(self) -> str:
         """One word or a sentence on the connection, for people."""
-        host, port = self._address
         if self._ready.is_set():
             return "connected"
         why = f": {self._trouble}" if self._trouble else ""
-        return self._refusal or f"no connection to {host}:{port}{why}; trying again"
+        return (
+            self._refusal or f"no connection to {address_text(*self._address)}{why}; trying again"
+        )
 
     def begin_close(self) -> None:
         """From now on whoever publishes waits no longer than the drain may take."""
@@ -197,7 +199,9 @@ class BrokerLink:
     def _tell(self, trouble: Trouble) -> None:
         self._counters.count("broker connects failed")
         if trouble.text != self._trouble:  # paho tries on; the log says it once
-            _LOG.warning("no connection to the broker at %s:%s: %s", *self._address, trouble.text)
+            _LOG.warning(
+                "no connection to the broker at %s: %s", address_text(*self._address), trouble.text
+            )
         self._trouble = trouble.text
 
     def _connected(
@@ -211,8 +215,13 @@ class BrokerLink:
         self._logging_in = None
         self._trouble = None
         if reason.is_failure:
-            host, port = self._address
-            self._refusal = f"the broker at {host}:{port} refuses the gateway's account: {reason}"
+            broker = address_text(*self._address)
+            self._refusal = f"the broker at {broker} refuses the gateway's account: {reason}"
+            if self._control is not None:
+                self._refusal += (
+                    "; if its file of accounts was damaged, the 'gateway broker-config' that made"
+                    " it mends it (docs/mosquitto.md)"
+                )
             self._counters.count("broker refusals")
             _LOG.error("%s", self._refusal)
             return
@@ -244,7 +253,7 @@ class BrokerLink:
             return
         client.publish(self._topics.status(GATEWAY), topics.ONLINE, qos=1, retain=True)
         self._ready.set()
-        _LOG.info("connected to the broker at %s:%s", *self._address)
+        _LOG.info("connected to the broker at %s", address_text(*self._address))
 
     def _disconnected(
         self,

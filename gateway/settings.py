@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 from pydantic import Field
 from pydantic_settings import NoDecode, SettingsConfigDict
 
@@ -232,7 +232,7 @@ class Settings(ProgramSettings):
             " come at once. Then it is told to wait, and pushed nothing."
         ),
     )
-    device_work_share_max: Annotated[float, Gt(0), Le(1)] = Field(
+    device_work_share_max: Annotated[float, Ge(0.01), Le(1)] = Field(
         default=0.25,
         description=(
             "The share of the gateway's time for answers that one device may take for long. Three"

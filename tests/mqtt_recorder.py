@@ -37,8 +37,9 @@ Said = Connected | Subscribed | Published
 class Recorder:
     """Acknowledges all that is said, but subscriptions not before it is told to."""
 
-    def __init__(self, server: socket.socket) -> None:
+    def __init__(self, server: socket.socket, *, connack: int) -> None:
         self._server = server
+        self._connack = connack
         self.port: int = server.getsockname()[1]
         self._said: queue.Queue[Said] = queue.Queue()
         self._may_subscribe = threading.Event()
@@ -71,7 +72,7 @@ class Recorder:
         match kind:  # MQTT 3.1.1, section 2.2.1
             case 1:
                 self._said.put(_connected(body))
-                return b"\x20\x02\x00\x00"
+                return bytes([0x20, 2, 0, self._connack])
             case 3:
                 published, packet_id = _published(flags, body)
                 self._said.put(published)
@@ -87,10 +88,10 @@ class Recorder:
 
 
 @contextlib.contextmanager
-def recorder() -> Iterator[Recorder]:
-    """A recorder, until its one client has gone."""
+def recorder(*, connack: int = 0) -> Iterator[Recorder]:
+    """A recorder, until its one client has gone. `connack` is the return code of its CONNACK."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        made = Recorder(server)
+        made = Recorder(server, connack=connack)
         thread = threading.Thread(target=made.serve, daemon=True)
         thread.start()
         yield made

@@ -10,6 +10,7 @@ import typer
 
 from gateway.cli import common
 from gateway.cli.common import CommandError, Config, DataDir
+from sync_protocol.addresses import address_text
 
 if TYPE_CHECKING:
     from gateway.run import Running
@@ -90,7 +91,7 @@ def _log_to_stderr(*, verbose: bool) -> None:
 
 def _greeting(settings: "Settings", running: "Running") -> str:
     option = common.data_option(settings.data_dir)
-    broker = f"{running.broker_host}:{running.broker_port}"
+    broker = address_text(running.broker_host, running.broker_port)
     if running.embedded:
         broker += " (embedded, for this machine only)"
     elif not running.connected:

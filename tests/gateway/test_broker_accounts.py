@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from gateway import broker_accounts
-from gateway.api_models import DEVICE_FEEDS_MAX
 from gateway.broker_accounts import (
     ANSWER_BYTES_MAX,
     COMMANDS_BYTES_MAX,
@@ -125,7 +124,7 @@ class TestMessages:
     def test_no_more_bytes_than_may_be(self) -> None:
         # The largest that there are: all names as long as they may be.
         topics = Topics("p" * limits.TOPIC_PREFIX_CHARS_MAX)
-        feeds = [f"{n:064}" for n in range(DEVICE_FEEDS_MAX)]
+        feeds = [f"{n:064}" for n in range(limits.DEVICE_FEEDS_MAX)]
         create, *_ = broker_accounts.set_up(topics, "d" * 64, feeds, "secret")
         messages = list(broker_accounts.messages([create] * 20))
         sizes = [len(broker_accounts.encode(message, number=1)) for message in messages]

@@ -1,5 +1,7 @@
 """Devices come, change and go: at the broker and in the store, in the right order."""
 
+import errno
+import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,7 +12,8 @@ import pytest
 from gateway.broker_accounts import AccountError
 from gateway.device import DeviceError, DeviceExistsError, NoSuchDeviceError
 from gateway.enrolment import NAMED_MAX
-from gateway.feed import NoSuchFeedError
+from gateway.feed import NoSuchFeedError, StorageError
+from gateway.feed_sqlite import SqliteTransaction
 from gateway.run import Running, running
 from gateway.service import STORE_FILE, Service
 from gateway.settings import load
@@ -104,6 +107,21 @@ class TestOrder:
             service.devices.add("phone", [FEED])
         assert [what for what, _, _ in accounts.asked] == ["set up", "removed"]
         assert ids(service) == []
+
+    def test_what_the_store_cannot_keep_after_the_broker_took_it_is_told(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        secret = service.devices.add("phone", [FEED])
+
+        def fails(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(SqliteTransaction, "set_secret_hash", fails)
+        with pytest.raises(StorageError, match=r"No space left.*rotate phone' again"):
+            service.devices.rotate("phone")
+        monkeypatch.undo()
+        assert service.devices.authenticate("phone", secret)
+        assert service.devices.rotate("phone") != secret
 
 
 def test_only_who_is_enrolled_is_shut_out(service: Service, accounts: Recorded) -> None:

@@ -234,6 +234,21 @@ def test_nobody_takes_a_device_of_another_gateway(broker: Mosquitto, gateway: Ru
     assert lets_in(broker, "phone", "theirs")
 
 
+def test_a_gateway_that_is_let_in_no_more_is_told_how_to_mend_that(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.password"
+    wrong.write_text("not the password\n")
+    wrong.chmod(0o600)
+    settings = load(
+        broker.settings_file, data_dir=tmp_path / "g", api_port=0, broker_password_file=wrong
+    )
+    with running(settings) as gateway:
+        assert eventually(
+            lambda: any("'gateway broker-config'" in it for it in gateway.service.problems())
+        )
+
+
 def test_many_are_compared_page_by_page(broker: Mosquitto, tmp_path: Path) -> None:
     with a_gateway(broker, tmp_path) as gateway:
         gateway.service.add_feed(FEED)
