@@ -349,8 +349,10 @@ def compare(
     for device, role in device_roles.items():
         if device not in enrolled and _is_ours(role, topics, device):
             account = accounts.get(device)
-            has_it = account is not None and account.has_role(role.rolename)
-            commands += take_away(device) if has_it else take_away(device)[1:]
+            is_others = account is not None and not account.has_role(role.rolename)
+            # Mosquitto 2.0 goes astray where a role goes before an account that has it: so an
+            # account that is not listed goes all the same.
+            commands += take_away(device)[1:] if is_others else take_away(device)
             removed.append(device)
     without_account: list[str] = []
     for device, feeds in enrolled.items():

@@ -254,7 +254,8 @@ def test_many_are_compared_page_by_page(broker: Mosquitto, tmp_path: Path) -> No
         gateway.service.add_feed(FEED)
         accounts = gateway.service.devices.accounts
         for number in range(50):
-            accounts.set_up(f"d{number}", [FEED], "secret", is_new=False)
+            with gateway.service.devices.one_at_a_time:
+                accounts.set_up(f"d{number}", [FEED], "secret", is_new=False)
         accounts.recheck()
         assert eventually(
             lambda: gateway.service.counters.read().get("accounts of no device taken away") == 50
