@@ -24,6 +24,7 @@ from device_agent.kept_feed import take_up
 from device_agent.mqtt import DeviceLink
 from device_agent.results import AnswerFate, Happened
 from device_agent.schedule import Waits
+from device_agent.store_sqlite import StoreError
 from device_agent.telling import Listeners
 from device_agent.views import WantedView, day
 from programs.tls import Security
@@ -260,6 +261,7 @@ class DeviceAgent:
             # The disk is full, say: nothing half-done is kept.
             _LOG.warning("the agent of %s stops", self._device)
             self._failure = error
+            self._note_hindrance(str(error))
         except Exception as error:
             _LOG.exception("the agent of %s stops", self._device)
             self._failure = error
@@ -377,6 +379,7 @@ class DeviceAgent:
 
     def _connection_changed(self, now: float, event: events.ConnectionEvent) -> None:
         self._connection.take(event)
+        self._note_hindrance(None if self._connection.is_up else self._connection.hindrance)
         match event:
             case events.Connected():
                 self._ask_all(now)
@@ -388,6 +391,12 @@ class DeviceAgent:
                     done.set_exception(SyncFailedError(self._connection.hindrance))
             case events.Unreachable() | events.Refused():
                 pass
+
+    def _note_hindrance(self, text: str | None) -> None:
+        """For 'device-agent status', which is another process."""
+        if self._file is not None:
+            with contextlib.suppress(StoreError):  # it is a help, and no reason to stop
+                self._file.set_hindrance(text, unix_time=self._unix_time())
 
     def _ask_all(self, now: float) -> None:
         for sync in self._syncs.values():

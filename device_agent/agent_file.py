@@ -4,6 +4,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -90,6 +91,30 @@ CREATE TABLE portion (
 """
 
 
+# Files of before it have none, and get it when they are next written to.
+_HINDRANCE: Final = """
+CREATE TABLE IF NOT EXISTS hindrance (
+    text TEXT NOT NULL,
+    since INTEGER NOT NULL
+) STRICT
+"""
+# What a broker says may be in it.
+HINDRANCE_CHARS_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """What keeps the agent from its broker.
+
+    Attributes:
+        text: for people.
+        since: when that was first so, in Unix seconds.
+    """
+
+    text: str
+    since: int
+
+
 class AgentFile:
     """The device's file, for one thread; one opened `readonly` may look at the same time."""
 
@@ -104,18 +129,7 @@ class AgentFile:
         Raises:
             StoreError: it cannot be used.
         """
-        if readonly and not path.exists():
-            raise StoreError(
-                f"there is no {path}: 'device-agent run' or 'device-agent sync' makes it, and"
-                " --data says which directory"
-            )
-        was_there = path.exists()
-        journal = path.with_name(f"{path.name}-wal")
-        if not was_there and journal.exists():  # which SQLite would throw away
-            raise StoreError(
-                f"{path} is gone, and its journal is still there: put the file back, or move"
-                f" {journal.name} away, too, and the next sync fetches everything again"
-            )
+        was_there = _is_there(path, readonly=readonly)
         try:
             if not readonly:
                 path.touch(mode=0o600)
@@ -157,7 +171,7 @@ class AgentFile:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0 and not readonly:
             self._db.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA user_version = {STATE_VERSION}; COMMIT;"
+                f"BEGIN; {_SCHEMA} {_HINDRANCE}; PRAGMA user_version = {STATE_VERSION}; COMMIT;"
             )
         elif version == STATE_VERSION:
             # All tables but the contents, whose damage their digests tell.
@@ -165,6 +179,8 @@ class AgentFile:
                 (problem, *_) = self._db.execute(f"PRAGMA quick_check({table})").fetchall()
                 if problem != ("ok",):
                     raise sqlite3.DatabaseError(*problem)
+            if not readonly:
+                self._db.execute(_HINDRANCE)
         else:
             raise StoreError(
                 f"{path} was written by another version of the agent (state {version}, and this"
@@ -209,6 +225,36 @@ class AgentFile:
         found = self._db.execute("SELECT device FROM agent").fetchone()
         return None if found is None else str(found[0])
 
+    @property
+    @in_words()
+    def hindrance(self) -> Hindrance | None:
+        """What keeps the agent from its broker, or did when it ended; None if nothing does."""
+        tables = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'hindrance'"
+        if self._db.execute(tables).fetchone() is None:
+            return None
+        found = self._db.execute("SELECT text, since FROM hindrance").fetchone()
+        return None if found is None else Hindrance(str(found[0]), int(found[1]))
+
+    def set_hindrance(self, text: str | None, *, unix_time: float) -> None:
+        """Keep what keeps the agent from its broker, for others to see; None if nothing does.
+
+        What is kept already is left as it is, so that trying on writes nothing.
+        """
+        kept = self.hindrance
+        text = None if text is None else text[:HINDRANCE_CHARS_MAX]
+        if text == (None if kept is None else kept.text):
+            return
+        with in_words():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.execute("DELETE FROM hindrance")
+                if text is not None:
+                    self._db.execute("INSERT INTO hindrance VALUES (?, ?)", (text, int(unix_time)))
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
     @in_words()
     def feeds(self) -> Sequence[str]:
         """The feeds that this device has a replica of, sorted."""
@@ -222,3 +268,31 @@ class AgentFile:
             made = self._db.execute("INSERT INTO replica (feed) VALUES (?)", (feed,))
             return SqliteReplicaStore(self._db, made.lastrowid or 0)
         return SqliteReplicaStore(self._db, found[0])
+
+
+def _is_there(path: Path, *, readonly: bool) -> bool:
+    """Whether the file need not be made.
+
+    Raises:
+        StoreError: it cannot be told, or it is not there and may not be made.
+    """
+    journal = path.with_name(f"{path.name}-wal")
+    try:
+        if path.exists():
+            return True
+        is_journal_left = journal.exists()
+    except OSError as error:  # a folder above it is closed to this user, say
+        raise StoreError(
+            f"{path} cannot be opened ({error.strerror}): --data names another"
+        ) from error
+    if readonly:
+        raise StoreError(
+            f"there is no {path}: 'device-agent run' or 'device-agent sync' makes it, and"
+            " --data says which directory"
+        )
+    if is_journal_left:  # which SQLite would throw away
+        raise StoreError(
+            f"{path} is gone, and its journal is still there: put the file back, or move"
+            f" {journal.name} away, too, and the next sync fetches everything again"
+        )
+    return False

@@ -31,17 +31,20 @@ app: Final = typer.Typer(
 _config: Final = typer.Typer(help="Check and show the settings.")
 app.add_typer(_config, name="config")
 
+# What cannot be read is said in our own words: click must not look first.
 Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
         metavar="FILE",
         help="Settings, as in config/device_agent.toml.",
+        readable=False,
         envvar="TALLYSYNC_AGENT_CONFIG",
     ),
 ]
 Data = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Where the items are kept.")
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Where the items are kept.", readable=False),
 ]
 Device = Annotated[str | None, typer.Option("--id", metavar="ID", help="Who this device is.")]
 Feeds = Annotated[
@@ -60,12 +63,16 @@ PasswordFile = Annotated[
         "--password-file",
         metavar="FILE",
         help="Holds the password; - is standard input. Without it the terminal asks.",
+        readable=False,
     ),
 ]
 CaFile = Annotated[
     Path | None,
     typer.Option(
-        "--ca-file", metavar="FILE", help="CA certificates that the broker is verified by."
+        "--ca-file",
+        metavar="FILE",
+        help="CA certificates that the broker is verified by.",
+        readable=False,
     ),
 ]
 Insecure = Annotated[
@@ -129,26 +136,26 @@ def _version(
 
 
 @_config.command(epilog=EXIT_CODES)
-def check(*, config: Config = None) -> None:
+def check(*, data: Data = None, config: Config = None) -> None:
     """Check the settings, and whether the files that they name can be used.
 
-    Nothing is connected to.
+    What 'run' would refuse is refused here, too. Nothing is connected to.
     """
     from device_agent import configuring  # noqa: PLC0415 - pydantic-settings takes 150 ms
 
-    configuring.check(config)
+    configuring.check(config, data_dir=data)
 
 
 @_config.command("show", epilog=EXIT_CODES)
-def show_settings(*, config: Config = None, as_json: AsJson = False) -> None:
+def show_settings(*, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """Show all settings as they apply, and where each comes from.
 
-    That is the settings file, a variable of the environment, the enrolment, or the default. No
-    secret is shown: settings only name the files that hold them.
+    That is the command line, a variable of the environment, the settings file, the enrolment, or
+    the default. No secret is shown: settings only name the files that hold them.
     """
     from device_agent import configuring  # noqa: PLC0415 - pydantic-settings takes 150 ms
 
-    configuring.show(config, as_json=as_json)
+    configuring.show(config, data_dir=data, as_json=as_json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -162,7 +169,12 @@ def enroll(
     *,
     file: Annotated[
         Path | None,
-        typer.Option("--file", metavar="FILE", help="Holds the credential; - is standard input."),
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            help="Holds the credential; - is standard input.",
+            readable=False,
+        ),
     ] = None,
     data: Data = None,
     config: Config = None,

@@ -4,49 +4,54 @@ from pathlib import Path
 
 import typer
 
-from device_agent import enrolment, printing, settings
-from programs import settings_check, settings_shown
+from device_agent import enrolment, printing, running, settings
+from programs import settings_check, settings_shown, tls
 from programs.settings_file import Loaded
 from programs.settings_model import Source
-from programs.tls import Security
 from programs.tls_settings import TlsError
 from sync_protocol.addresses import broker_address
 
 
-def check(path: Path | None) -> None:
+def check(path: Path | None, *, data_dir: Path | None = None) -> None:
     """Say that the settings can be used, and warn of what is risky.
 
     Raises:
         AgentError: they cannot; it has a line for each thing to mend.
     """
-    loaded = settings.loaded(path)
+    loaded = settings.loaded(path, data_dir=data_dir)
     found = settings_check.look(loaded)
     for warning in found.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    if found.problems:
-        raise settings.SettingsError(found.problems)
-    used = _enrolled(loaded).settings
-    credential = enrolment.kept(used.data_dir)
+    problems = list(found.problems)
+    try:
+        used = _enrolled(loaded).settings
+        credential = enrolment.kept(used.data_dir)
+    except enrolment.EnrolmentError as error:
+        raise settings.SettingsError(problems or [str(error)]) from error
     secret = enrolment.secret_of(used, credential)
     if secret is not None and secret.warning is not None:
         typer.echo(f"warning: {printing.safe_line(secret.warning)}", err=True)
-    try:
-        Security(enrolment.tls_of(used, credential), *broker_address(used.broker))
-    except TlsError as error:
-        raise settings.SettingsError([str(error)]) from error
+    if not problems:
+        try:
+            tls.check(enrolment.tls_of(used, credential), *broker_address(used.broker))
+        except TlsError as error:
+            problems.append(str(error))
+    problems += running.lacking(used.id, used.feeds)
+    if problems:
+        raise settings.SettingsError(problems)
     if path is None:
         typer.echo("ok, without a settings file (--config FILE names one)")
     else:
         typer.echo(f"{printing.safe_line(str(path))}: ok")
 
 
-def show(path: Path | None, *, as_json: bool) -> None:
+def show(path: Path | None, *, data_dir: Path | None = None, as_json: bool) -> None:
     """Print all settings as they apply, and where each comes from.
 
     Raises:
         AgentError: they cannot be used.
     """
-    loaded = _enrolled(settings.loaded(path))
+    loaded = _enrolled(settings.loaded(path, data_dir=data_dir))
     if as_json:
         typer.echo(printing.json_text(settings_shown.as_json(loaded)))
         return

@@ -58,7 +58,7 @@ class Connection:
             case events.Unreachable(reason):
                 self._counts["connects failed"] += 1
                 if reason != self._unreachable:  # paho tries on; the log says it once
-                    _LOG.warning("no connection to %s: %s; trying on", self._broker, reason)
+                    _LOG.warning("no connection to %s, trying on: %s", self._broker, reason)
                 self._unreachable = reason
             case events.Refused():
                 self._refused(event)

@@ -53,6 +53,8 @@ def enroll(settings: Settings, *, line: str | None, file: Path | None, again: st
         typer.echo(
             safe_line(f"This took the place of the enrolment as {before.device} that was there.")
         )
+    if file is not None and file != STANDARD_INPUT:
+        typer.echo(safe_line(f"Delete {file}: whoever has it is this device."))
     if line is not None:
         _LOG.warning(
             "a credential on a command line stays in the shell's history, and others on this"

@@ -57,8 +57,8 @@ def keep(data_dir: Path, credential: Credential) -> None:
     Raises:
         EnrolmentError: the directory holds what is another device's, or cannot be written.
     """
-    _check_owner(data_dir / STORE_FILE, credential.device)
     try:
+        _check_owner(data_dir / STORE_FILE, credential.device)
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(data_dir / ENROLMENT_FILE, json.dumps({_KEY: credential.line()}) + "\n")
     except OSError as error:

@@ -158,10 +158,9 @@ def make_agent(
     Raises:
         AgentError: something lacks in the settings.
     """
-    if settings.id is None:
-        raise AgentError(_unset("device id", "--id ID", "id"))
-    if not feeds:
-        raise AgentError(_unset("feed", "--feed FEED", "feeds"))
+    for lack in lacking(settings.id, feeds):
+        raise AgentError(lack)
+    assert settings.id is not None  # noqa: S101 - it would lack
     host, port = broker_address(settings.broker)
     credential = enrolment.kept(settings.data_dir)
     secret = enrolment.secret_of(settings, credential)
@@ -187,6 +186,14 @@ def make_agent(
         topic_prefix=settings.topic_prefix,
         refusals_max=refusals_max,
     )
+
+
+def lacking(device: str | None, feeds: Sequence[str]) -> Iterator[str]:
+    """What an agent cannot run without, and has no default."""
+    if device is None:
+        yield _unset("device id", "--id ID", "id")
+    if not feeds:
+        yield _unset("feed", "--feed FEED", "feeds")
 
 
 def _unset(what: str, option: str, key: str) -> str:

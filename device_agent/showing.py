@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Final
 
 import typer
@@ -96,7 +97,7 @@ def status(settings: Settings, only: Sequence[str], *, as_json: bool) -> None:
     """Print what is held, and how fresh it is."""
     path = settings.data_dir / STORE_FILE
     enrolled = enrolment.kept(settings.data_dir)
-    found, size = [], 0
+    found, size, hindrance = [], 0, None
     if path.exists() or enrolled is None:  # and if there is neither, this says what to do
         with _opened(settings) as file:
             found = [
@@ -110,17 +111,35 @@ def status(settings: Settings, only: Sequence[str], *, as_json: bool) -> None:
                 for feed in inspection.feeds(file, only)
             ]
             size = inspection.file_bytes(path)
+            hindrance = file.hindrance
     if as_json:
         each = [inspection.status_fields(one) for one in found]
         shown = None if enrolled is None else _enrolment_fields(enrolled)
-        all_of_it = {"file": str(path), "file_bytes": size, "feeds": each, "enrolment": shown}
+        all_of_it = {
+            "file": str(path),
+            "file_bytes": size,
+            "feeds": each,
+            "enrolment": shown,
+            "hindrance": None if hindrance is None else asdict(hindrance),
+        }
         typer.echo(json_text(all_of_it))
         return
     if enrolled is not None:
-        typer.echo(safe_line(f"enrolled as {enrolled.summary}"))
+        typer.echo(safe_line(f"enrolled as {_summary(settings, enrolled)}"))
+    if hindrance is not None:
+        since = moment_text(hindrance.since)
+        typer.echo(safe_line(f"HINDERED since {since}: {hindrance.text}"))
     for one in found:
         _print_status(one)
     typer.echo(f"{safe_line(str(path))}: {size_text(size)}")
+
+
+def _summary(settings: Settings, enrolled: Credential) -> str:
+    """As whom and where, with the broker that is used if that is another."""
+    used = enrolment.completed(settings, enrolled)
+    if used.id != enrolled.device:
+        return enrolled.summary
+    return f"{enrolled.device} at {used.broker}, for {', '.join(enrolled.feeds)}"
 
 
 def _enrolment_fields(enrolled: Credential) -> dict[str, object]:

@@ -18,13 +18,28 @@ class Accounts(Protocol):
     it, each for one device at a time.
     """
 
-    def set_up(self, device: str, feeds: Sequence[str], secret: str, *, is_new: bool) -> None:
+    @property
+    def are_made(self) -> bool:
+        """Whether they are made by the gateway, which then has to take them away, too."""
+
+    def check_free(self, device: str, *, may_be_left: bool) -> None:
+        """AccountTakenError if a new device would take an account that is there; AccountError.
+
+        One that the gateway itself left there is taken if `may_be_left`.
+        """
+
+    def is_stranger(self, device: str) -> bool:
+        """Whether the broker has an account of such a device, which is not enrolled. AccountError.
+
+        Of a device of this gateway by its role, that is.
+        """
+
+    def set_up(self, device: str, feeds: Sequence[str], secret: str) -> None:
         """Have the broker let a device in with this secret and no other.
 
         Whoever was shut out had another one: with that the time ends, here or in `changed`.
 
-        AccountError if that cannot be done; AccountTakenError if a new device would take the
-        account of somebody else.
+        AccountError if that cannot be done; a part of it may be done.
         """
 
     def changed(self, device: str) -> None:
@@ -95,7 +110,19 @@ class ShutOuts:
 class _NothingToMake:
     """Where the broker needs to be told nothing before a device may come."""
 
-    def set_up(self, device: str, feeds: Sequence[str], secret: str, *, is_new: bool) -> None:
+    @property
+    def are_made(self) -> bool:
+        """See `Accounts`."""
+        return False
+
+    def check_free(self, device: str, *, may_be_left: bool) -> None:
+        """See `Accounts`."""
+
+    def is_stranger(self, device: str) -> bool:  # noqa: ARG002 - of `Accounts`
+        """See `Accounts`."""
+        return False
+
+    def set_up(self, device: str, feeds: Sequence[str], secret: str) -> None:
         """See `Accounts`."""
 
     def recheck(self) -> None:

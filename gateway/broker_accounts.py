@@ -29,6 +29,7 @@ ROLES_PAGE: Final = 20
 # Beyond it the plugin's lists are not read: it saves all of it with each change.
 LISTED_MAX: Final = 100_000
 ERROR_CHARS_MAX: Final = 200
+STRANGERS_NAMED_MAX: Final = 5
 
 # What the plugin says in 2.0 where a command would change nothing.
 CLIENT_EXISTS: Final = "Client already exists"
@@ -54,12 +55,16 @@ class NotConnectedError(AccountError):
 
 
 class AccountTakenError(DeviceError):
-    """The broker has an account of that name which is no device's of this gateway."""
+    """The broker has an account of that name which may be in use."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, *, is_stranger: bool) -> None:
         super().__init__(
-            f"the broker has an account {device!r} that is no device's of this gateway: give the"
-            " device another id, or delete that account with its role"
+            f"the broker has an account of a device {device!r} that is not enrolled here: if it is"
+            f" left over, 'gateway device remove {device}' takes it away; if it may be in use, give"
+            " the device another id"
+            if is_stranger
+            else f"the broker has an account {device!r} that is no device's of this gateway: give"
+            " the device another id, or delete that account with its role"
         )
 
 
@@ -184,24 +189,47 @@ def take_away(device: str) -> Sequence[Command]:
 
 
 def look_up(device: str) -> Sequence[Command]:
-    """Ask for what there is under the name of a device; see `check_may_take` for the answers."""
+    """Ask for what there is under the name of a device.
+
+    See `check_may_take` and `is_stranger` for the answers.
+    """
     return (
         {"command": "getClient", "username": device},
         {"command": "getRole", "rolename": device_role(device)},
     )
 
 
-def check_may_take(answers: Sequence[Answer], topics: Topics, device: str) -> None:
-    """AccountTakenError if the answers to `look_up` tell of somebody else's; AccountError.
+def check_may_take(
+    answers: Sequence[Answer], topics: Topics, device: str, *, may_be_left: bool
+) -> None:
+    """AccountTakenError if the answers to `look_up` tell of an account in use; AccountError.
 
-    An account with the role of a device of this gateway is left over from one, and may be taken.
+    One with the role of a device of this gateway may be taken if this gateway left it there.
     """
+    account, role = _found(answers)
+    has_other = account is not None and not account.has_role(device_role(device))
+    if has_other or (role is not None and not _is_ours(role, topics, device)):
+        raise AccountTakenError(device, is_stranger=False)
+    if account is not None and not may_be_left:
+        raise AccountTakenError(device, is_stranger=True)
+
+
+def is_stranger(answers: Sequence[Answer], topics: Topics, device: str) -> bool:
+    """Whether the answers to `look_up` tell of an account of a device of this gateway.
+
+    AccountError.
+    """
+    account, role = _found(answers)
+    if account is None or role is None:
+        return False
+    return account.has_role(role.rolename) and _is_ours(role, topics, device)
+
+
+def _found(answers: Sequence[Answer]) -> tuple[Client | None, Role | None]:
     for_client, for_role = answers
     account = None if for_client.error == NO_CLIENT else _data(for_client, _FoundClient).client
     role = None if for_role.error == NO_ROLE else _data(for_role, _FoundRole).role
-    has_other = account is not None and not account.has_role(device_role(device))
-    if has_other or (role is not None and not _is_ours(role, topics, device)):
-        raise AccountTakenError(device)
+    return account, role
 
 
 def shut_out(device: str) -> Command:
@@ -309,35 +337,41 @@ def _refused(answer: Answer) -> AccountError:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """What has to be done so that the broker lets in those who are enrolled, and no others.
+    """What has to be done so that the broker lets in those who are enrolled, and what is told.
 
     Attributes:
         commands: that do what can be done.
         removed: the devices whose accounts they take away.
         without_account: the devices that cannot log in, as only a new credential mends.
+        strangers: the devices that are not enrolled, and have an account that stays.
     """
 
     commands: Sequence[Command] = ()
     removed: Sequence[str] = ()
     without_account: Sequence[str] = ()
+    strangers: Sequence[str] = ()
 
 
 def compare(
     topics: Topics,
     enrolled: Mapping[str, Sequence[str]],
     *,
+    unsettled: AbstractSet[str],
     listed_clients: Sequence[Client],
     listed_roles: Sequence[Role],
     kept_out: AbstractSet[str],
 ) -> Differences:
     """How the broker's accounts differ from what they should be.
 
-    A role is a device's by its name. If no such device is enrolled, it goes with its account, if
-    its rules are all about this gateway's topics: another gateway may use the broker.
+    A role is a device's by its name, and one of this gateway's if its rules are all about this
+    gateway's topics: another one may use the broker. If no such device is enrolled, it goes with
+    its account if that is known to be left there, and else it stays: the gateway may run with the
+    wrong data directory, or with an old backup.
 
     Args:
         topics: of this gateway.
         enrolled: device -> its feeds.
+        unsettled: devices whose accounts may be there, and are to go.
         listed_clients: all accounts of the broker.
         listed_roles: all its roles.
         kept_out: the devices that are to stay shut out for now.
@@ -346,14 +380,19 @@ def compare(
     device_roles = {it.device: it for it in listed_roles if it.device is not None}
     commands: list[Command] = []
     removed: list[str] = []
+    strangers: list[str] = []
     for device, role in device_roles.items():
-        if device not in enrolled and _is_ours(role, topics, device):
-            account = accounts.get(device)
+        account = accounts.get(device)
+        if device in enrolled or not _is_ours(role, topics, device):
+            continue
+        if device in unsettled:
             is_others = account is not None and not account.has_role(role.rolename)
             # Mosquitto 2.0 goes astray where a role goes before an account that has it: so an
             # account that is not listed goes all the same.
             commands += take_away(device)[1:] if is_others else take_away(device)
             removed.append(device)
+        elif account is not None and account.has_role(role.rolename):
+            strangers.append(device)
     without_account: list[str] = []
     for device, feeds in enrolled.items():
         account, name = accounts.get(device), device_role(device)
@@ -365,7 +404,24 @@ def compare(
             commands.append({"command": "modifyRole", "rolename": name, "acls": rules})
         if account.disabled and device not in kept_out:
             commands.append(let_in(device))
-    return Differences(commands, sorted(removed), sorted(without_account))
+    return Differences(commands, sorted(removed), sorted(without_account), sorted(strangers))
+
+
+def strangers_in_words(strangers: Sequence[str]) -> str:
+    """What an operator is told of devices that are not enrolled, and have accounts that stay."""
+    if len(strangers) == 1:
+        (device,) = strangers
+        return (
+            f"the broker has an account of a device that is not enrolled here ({device}): if this"
+            f" is the right data directory, 'gateway device remove {device}' takes it away"
+        )
+    named = ", ".join(strangers[:STRANGERS_NAMED_MAX])
+    more = ", …" if len(strangers) > STRANGERS_NAMED_MAX else ""
+    return (
+        f"the broker has accounts of {len(strangers)} devices that are not enrolled here"
+        f" ({named}{more}): if this is the right data directory, 'gateway device remove ID' takes"
+        " each away"
+    )
 
 
 def _is_ours(role: Role, topics: Topics, device: str) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, TypeVar
 
 from gateway import broker_accounts
@@ -41,6 +42,8 @@ class DynamicSecurity:
         *,
         topics: Topics,
         enrolled: Callable[[], Mapping[str, Sequence[str]]],
+        unsettled: Callable[[], AbstractSet[str]],
+        on_settled: Callable[[AbstractSet[str]], None],
         one_at_a_time: threading.Lock,
         counters: Counters,
         on_thrown_out: Callable[[str], None],
@@ -52,6 +55,8 @@ class DynamicSecurity:
             control: how the plugin is asked.
             topics: of the gateway.
             enrolled: device -> its feeds.
+            unsettled: devices whose accounts may be there, and are to go.
+            on_settled: these are gone now.
             one_at_a_time: held while a device comes, changes or goes, and taken here to compare:
                 an account is made before its device is enrolled.
             counters: of the gateway.
@@ -61,6 +66,8 @@ class DynamicSecurity:
         self._control = control
         self._topics = topics
         self._enrolled = enrolled
+        self._unsettled = unsettled
+        self._on_settled = on_settled
         self._one_at_a_time = one_at_a_time
         self._counters = counters
         self._on_thrown_out = on_thrown_out
@@ -69,6 +76,7 @@ class DynamicSecurity:
         self._lock = threading.Lock()
         self._to_shut_out: set[str] = set()
         self._without_account: frozenset[str] = frozenset()
+        self._strangers: frozenset[str] = frozenset()
         self._problem: str | None = None
         self._to_compare = False
         self._wake = threading.Event()
@@ -89,11 +97,23 @@ class DynamicSecurity:
 
     # See `Accounts`
 
-    def set_up(self, device: str, feeds: Sequence[str], secret: str, *, is_new: bool) -> None:
+    @property
+    def are_made(self) -> bool:
         """See `Accounts`."""
-        if is_new:
-            there = self._control.ask(broker_accounts.look_up(device))
-            broker_accounts.check_may_take(there, self._topics, device)
+        return True
+
+    def check_free(self, device: str, *, may_be_left: bool) -> None:
+        """See `Accounts`."""
+        there = self._control.ask(broker_accounts.look_up(device))
+        broker_accounts.check_may_take(there, self._topics, device, may_be_left=may_be_left)
+
+    def is_stranger(self, device: str) -> bool:
+        """See `Accounts`."""
+        there = self._control.ask(broker_accounts.look_up(device))
+        return broker_accounts.is_stranger(there, self._topics, device)
+
+    def set_up(self, device: str, feeds: Sequence[str], secret: str) -> None:
+        """See `Accounts`."""
         try:
             answers = self._control.ask(broker_accounts.set_up(self._topics, device, feeds, secret))
             broker_accounts.check_set_up(answers)
@@ -115,6 +135,7 @@ class DynamicSecurity:
         self._shut_outs.forget(device)
         with self._lock:
             self._without_account -= {device}
+            self._strangers -= {device}
         try:
             self._done(broker_accounts.take_away(device))
         except AccountError as error:
@@ -149,7 +170,12 @@ class DynamicSecurity:
     def problems(self) -> Sequence[str]:
         """See `Accounts`."""
         problem = self._problem
-        return [] if problem is None else [problem]
+        problems = [] if problem is None else [problem]
+        with self._lock:
+            strangers = sorted(self._strangers)
+        if strangers:
+            problems.append(broker_accounts.strangers_in_words(strangers))
+        return problems
 
     # The thread
 
@@ -207,24 +233,31 @@ class DynamicSecurity:
             broker_accounts.check(answer)
 
     def _compare(self) -> None:
-        """Have the broker let in those who are enrolled, and no others."""
+        """Have the broker let in those who are enrolled, and not those who are known to be gone."""
         with self._one_at_a_time:
-            differences = self._differences()
+            unsettled = self._unsettled()
+            differences = self._differences(unsettled)
             self._done(differences.commands)
-        with self._lock:
-            self._without_account = frozenset(differences.without_account)
+            self._on_settled(unsettled)
+            with self._lock:
+                strangers_before = self._strangers
+                self._without_account = frozenset(differences.without_account)
+                self._strangers = frozenset(differences.strangers)
         self._problem = None
+        if set(differences.strangers) - strangers_before:
+            _LOG.warning("%s", broker_accounts.strangers_in_words(differences.strangers))
         for device in differences.removed:
             self._on_thrown_out(device)
             self._counters.count("accounts of no device taken away")
-            _LOG.warning("the broker had an account of %s, which is not enrolled", device)
+            _LOG.warning("the broker still had an account of %s, which is not enrolled", device)
 
-    def _differences(self) -> Differences:
+    def _differences(self, unsettled: AbstractSet[str]) -> Differences:
         clients = self._all(broker_accounts.list_clients, broker_accounts.clients)
         roles = self._all(broker_accounts.list_roles, broker_accounts.roles)
         return broker_accounts.compare(
             self._topics,
             self._enrolled(),
+            unsettled=unsettled,
             listed_clients=clients,
             listed_roles=roles,
             kept_out=self._shut_outs.devices(),

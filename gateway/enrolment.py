@@ -1,9 +1,11 @@
 """Devices enrolled, limited, listed and taken away, and the proof of who they are."""
 
+import contextlib
 import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Final
 
 from gateway import device as devices
@@ -18,6 +20,7 @@ from gateway.registry import Registry
 from gateway.rivals import WARNING
 from gateway.state_file import SqliteStore
 from gateway.way_in import WayIn
+from gateway.writer import WriterClosedError
 from sync_protocol import names
 from sync_protocol.credential import Credential
 
@@ -62,7 +65,7 @@ class Enrolment:
         """Enrol a device; its credential, which is kept nowhere.
 
         DeviceError, NoSuchFeedError; AccountError if the broker cannot be told, and then nothing is
-        changed.
+        changed. AccountTakenError if the broker has an account of that name already.
         """
         try:
             names.device_id(device_id)
@@ -86,13 +89,17 @@ class Enrolment:
                 raise DeviceExistsError(device_id)
             for feed in sorted(set(feeds) - set(self._store.feeds())):
                 raise NoSuchFeedError(feed)
+            left = self._store.unsettled_accounts()
+            self.accounts.check_free(device_id, may_be_left=device_id in left)
             # First at the broker, so that no credential is shown that does not let anybody in. A
-            # crash leaves an account of no device, which is found and taken away.
-            self.accounts.set_up(device_id, feeds, secret, is_new=True)
+            # crash leaves an account of no device, which was noted before: it is taken away.
+            if self.accounts.are_made:
+                self._write(lambda transaction: transaction.unsettle_account(device_id))
+            self.accounts.set_up(device_id, feeds, secret)
             try:
                 self._write(lambda transaction: transaction.add_device(enrolled, now=now))
             except BaseException:
-                self.accounts.removed(device_id)
+                self._shut_off(device_id)
                 raise
         return secret
 
@@ -107,7 +114,7 @@ class Enrolment:
         with self.one_at_a_time:
             enrolled = self._enrolled(device_id)
             self.credential(device_id, enrolled.feeds, secret)
-            self.accounts.set_up(device_id, enrolled.feeds, secret, is_new=False)
+            self.accounts.set_up(device_id, enrolled.feeds, secret)
             try:
                 self._write(lambda transaction: transaction.set_secret_hash(device_id, secret_hash))
             except StorageError as error:
@@ -120,15 +127,43 @@ class Enrolment:
         return secret
 
     def remove(self, device_id: str) -> bool:
-        """Take a device away, and shut it out at once. NoSuchDeviceError.
+        """Take a device away, and shut it out at once.
+
+        One that is not enrolled, and has an account at the broker, loses that. NoSuchDeviceError;
+        AccountError if a device is not enrolled, and the broker cannot be asked for its account.
 
         False if the broker still lets it in, for it could not be told: it is when it is back.
         """
         with self.one_at_a_time:
-            self._write(lambda transaction: transaction.remove_device(device_id))
+            is_enrolled = self._store.device(device_id) is not None
+            if not is_enrolled and not self.accounts.is_stranger(device_id):
+                raise NoSuchDeviceError(device_id)
+
+            def work(transaction: SqliteTransaction) -> None:
+                if is_enrolled:
+                    transaction.remove_device(device_id)
+                if self.accounts.are_made:
+                    transaction.unsettle_account(device_id)
+
+            self._write(work)
             self._registry.forget(device_id)
             self._ledger.forget(device_id)
-            return self.accounts.removed(device_id)
+            return self._shut_off(device_id)
+
+    def _shut_off(self, device_id: str) -> bool:
+        """Have the broker let a device in no more that is gone; whether that is done."""
+        is_out = self.accounts.removed(device_id)
+        if is_out and self.accounts.are_made:
+            self.settled({device_id})
+        return is_out
+
+    def settled(self, device_ids: AbstractSet[str]) -> None:
+        """The broker has no accounts of these any more."""
+        if not device_ids:
+            return
+        # What cannot be written now is found once more, and then there is nothing to take away.
+        with contextlib.suppress(StorageError, WriterClosedError):
+            self._write(lambda transaction: transaction.settle_accounts(device_ids))
 
     def credential(self, device_id: str, feeds: Sequence[str], secret: str) -> Credential:
         """All that a device needs to reach the gateway. DeviceError if that cannot be said."""

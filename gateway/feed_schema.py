@@ -12,6 +12,11 @@ STATE_VERSION: Final = 3
 # `content` stands apart from `item`, so that a change of flags does not rewrite 25 MiB. `leaving`
 # is what `item.leavings` tells, to be found by seq and by place; nothing is ever taken out of
 # `place`. Bytes come last in their rows, so that nobody reads over them.
+#
+# `unsettled_account` has the devices that are not enrolled, and whose accounts may be at the broker
+# all the same: those that are being enrolled, and those that were removed, until the broker has
+# confirmed it. The gateway takes these accounts away and no others: it may run with another state
+# than that of the broker.
 SCHEMA: Final = """
 CREATE TABLE feed (
     id INTEGER PRIMARY KEY,
@@ -111,6 +116,9 @@ CREATE TABLE device_feed (
     device TEXT NOT NULL REFERENCES device(id) ON DELETE CASCADE,
     feed INTEGER NOT NULL REFERENCES feed(id) ON DELETE CASCADE,
     PRIMARY KEY (device, feed)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE unsettled_account (
+    device TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 """
 COLUMNS: Final = (

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from gateway.device import Allowed, Device, DeviceExistsError, NoSuchDeviceError
 from gateway.feed import (
@@ -253,7 +253,10 @@ class SqliteTransaction:
         return not self._db.in_transaction
 
     def add_device(self, device: Device, *, now: int) -> None:
-        """Enrol a device. DeviceError if there is one of that id; NoSuchFeedError."""
+        """Enrol a device. DeviceError if there is one of that id; NoSuchFeedError.
+
+        From now on its account at the broker is settled.
+        """
         if self._db.execute("SELECT 1 FROM device WHERE id = ?", (device.id,)).fetchone():
             raise DeviceExistsError(device.id)
         self._db.execute(
@@ -266,11 +269,22 @@ class SqliteTransaction:
         for feed in device.feeds:
             number, _ = self._feed(feed)
             self._db.execute("INSERT INTO device_feed VALUES (?, ?)", (device.id, number))
+        self.settle_accounts([device.id])
 
     def remove_device(self, device_id: str) -> None:
         """Take a device away, with its credential. NoSuchDeviceError if there is none."""
         if not self._db.execute("DELETE FROM device WHERE id = ?", (device_id,)).rowcount:
             raise NoSuchDeviceError(device_id)
+
+    def unsettle_account(self, device_id: str) -> None:
+        """The broker may have an account of a device that is not enrolled."""
+        self._db.execute("INSERT OR IGNORE INTO unsettled_account VALUES (?)", (device_id,))
+
+    def settle_accounts(self, device_ids: Iterable[str]) -> None:
+        """The broker has no accounts of these any more, or they are enrolled."""
+        self._db.executemany(
+            "DELETE FROM unsettled_account WHERE device = ?", [(it,) for it in device_ids]
+        )
 
     def set_secret_hash(self, device_id: str, secret_hash: str) -> None:
         """Give a device another credential. NoSuchDeviceError if there is none."""

@@ -72,6 +72,7 @@ class BrokerLink:
         self._room = threading.BoundedSemaphore(UNSENT_MESSAGES_MAX)
         self._refusal: str | None = None
         self._trouble: str | None = None
+        self._was_told = False  # that there is no connection, in the log
         self._drained_by: float | None = None
         client = Client(
             CallbackAPIVersion.VERSION2,
@@ -203,6 +204,7 @@ class BrokerLink:
                 "no connection to the broker at %s: %s", address_text(*self._address), trouble.text
             )
         self._trouble = trouble.text
+        self._was_told = True
 
     def _connected(
         self,
@@ -224,6 +226,7 @@ class BrokerLink:
                 )
             self._counters.count("broker refusals")
             _LOG.error("%s", self._refusal)
+            self._was_told = True
             return
         self._refusal = None
         # Announced on every connect: devices that hear it sync.
@@ -253,7 +256,10 @@ class BrokerLink:
             return
         client.publish(self._topics.status(GATEWAY), topics.ONLINE, qos=1, retain=True)
         self._ready.set()
-        _LOG.info("connected to the broker at %s", address_text(*self._address))
+        # Whoever read that there is none is to read that it is there again, too.
+        level = logging.WARNING if self._was_told else logging.INFO
+        self._was_told = False
+        _LOG.log(level, "now connected to the broker at %s", address_text(*self._address))
 
     def _disconnected(
         self,
@@ -263,18 +269,21 @@ class BrokerLink:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        was_ready = self._ready.is_set()
         self._ready.clear()
         if self._control is not None:
             self._control.closed()
         # What was queued is gone, and paho tells of none of it.
         self._room = threading.BoundedSemaphore(UNSENT_MESSAGES_MAX)
         logging_in, self._logging_in = self._logging_in, None
+        closed = str(reason) == _CLOSED
         if reason.is_failure and logging_in is not None:
-            closed = str(reason) == _CLOSED
             self._tell(self._security.closed(logging_in) if closed else Trouble(str(reason)))
-        elif reason.is_failure:
+        elif reason.is_failure and (was_ready or self._refusal is None):  # or it is in the log
             self._counters.count("broker connections lost")
-            _LOG.warning("the connection to the broker was lost: %s", reason)
+            why = "the broker closed it" if closed else str(reason)
+            _LOG.warning("the connection to the broker was lost: %s", why)
+            self._was_told = True
 
     def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:

@@ -161,6 +161,8 @@ class Service:
                 control,
                 topics=topic_names,
                 enrolled=self.devices.feeds_of_all,
+                unsettled=self._store.unsettled_accounts,
+                on_settled=self.devices.settled,
                 one_at_a_time=self.devices.one_at_a_time,
                 counters=self.counters,
                 on_thrown_out=self._thrown_out,

@@ -46,6 +46,7 @@ def _check(db: sqlite3.Connection) -> None:
         db.execute(f"SELECT item, length(bytes) FROM {table} LIMIT 1").fetchone()  # noqa: S608 - our own tables
     for table in (
         "feed", "epoch", "item", "place", "leaving", "representation", "device", "device_feed",
+        "unsettled_account",
     ):  # fmt: skip
         db.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608 - our own tables
         (found, *_) = db.execute(f"PRAGMA integrity_check({table})").fetchall()
@@ -198,6 +199,12 @@ class SqliteStore:
             (device_id,),
         )
         return _device((device_id, *found), tuple(name for (name,) in feeds))
+
+    @_in_words()
+    def unsettled_accounts(self) -> frozenset[str]:
+        """The devices not enrolled of which the broker may have an account all the same."""
+        found = self._reader().execute("SELECT device FROM unsettled_account")
+        return frozenset(device for (device,) in found)
 
 
 @_in_words()

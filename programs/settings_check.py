@@ -79,4 +79,5 @@ def _folder_problems(path: Path) -> Iterator[str]:
     if not there.is_dir():
         yield f"{there} is a file, and no folder"
     elif not os.access(there, os.R_OK | os.W_OK | os.X_OK):
-        yield f"{there} cannot be written to by this user"
+        begin = "" if there == path else f"{path} cannot be made: "
+        yield f"{begin}{there} cannot be written to by this user"

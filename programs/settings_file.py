@@ -12,7 +12,13 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from programs.settings_model import ProgramSettings, Source
-from programs.settings_problems import explained, meant_by_header, unknown_key, unknown_variable
+from programs.settings_problems import (
+    explained,
+    meant_by_header,
+    texts_for_lists,
+    unknown_key,
+    unknown_variable,
+)
 from programs.settings_types import STANDARD_INPUT
 from programs.settings_words import is_path, safe_line
 
@@ -98,10 +104,12 @@ def read(
             if key not in known
         ),
     ]
+    texts = texts_for_lists(model, in_file, str(path))
+    problems += texts.values()
     values: dict[str, Any] = {
         key: _in_folder(known[key], value, path)
         for key, value in in_file.items()
-        if key in known and key not in variables
+        if key in known and key not in variables and key not in texts
     }
     try:
         loaded = Loaded(model(**(values | given)), path, sources)

@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from programs.settings_model import ProgramSettings, Source
-from programs.settings_words import allowed, is_secret, quoted, table_of
+from programs.settings_types import ALL, OrAll, comma_separated, comma_separated_pairs
+from programs.settings_words import allowed, has, is_secret, metadata, quoted, table_of
 
 _HEADER: Final = re.compile(r"\s*\[\s*(\w+)\s*\.\s*([^\]]+?)\s*\]")
 
@@ -49,6 +50,35 @@ def meant_by_header(model: type[ProgramSettings], line: str) -> str:
     return _meant_table(model, found[1], {found[2]: {}})
 
 
+def texts_for_lists(
+    model: type[ProgramSettings], in_file: Mapping[str, object], file: str
+) -> Mapping[str, str]:
+    """What is wrong by key where a file has text as variables of the environment do."""
+    found: dict[str, str] = {}
+    for key, value in in_file.items():
+        field = model.model_fields.get(key)
+        table = None if field is None else table_of(field)
+        if field is None:
+            continue
+        if table is None:
+            if _is_text_for_list(field, value):
+                found[key] = f"{file}: {key} is {allowed(field)}, not {quoted(value)}"
+            continue
+        for name, inner in value.items() if isinstance(value, dict) else ():
+            for each, said in inner.items() if isinstance(inner, dict) else ():
+                of = table.model_fields.get(each)
+                if of is not None and _is_text_for_list(of, said):
+                    what = f"{allowed(of)}, not {quoted(said)}"
+                    found[key] = f"{file}: {key}.{name}.{each} is {what}"
+    return found
+
+
+def _is_text_for_list(field: FieldInfo, value: object) -> bool:
+    if not isinstance(value, str) or (value == ALL and has(field, OrAll)):
+        return False
+    return any(each in (comma_separated, comma_separated_pairs) for each in metadata(field))
+
+
 def explained(
     model: type[ProgramSettings], errors: Iterable[ErrorDetails], sources: Mapping[str, Source]
 ) -> Iterator[str]:
@@ -72,7 +102,10 @@ def explained(
                     yield f"{source.name}: {_unknown_in_table(model, table, key, name)}"
                     continue
                 key, field = f"{key}.{name}", table.model_fields[name]
-        yield source.of(key) + _why(model, key, field, path, error)
+        meant = ""
+        if source.kind == "variable" and f"{key}s" in model.model_fields:  # FEED, for FEEDS
+            meant = f"; did you mean {model.variable(key)}S?"
+        yield source.of(key) + _why(model, key, field, path, error) + meant
 
 
 def _why(

@@ -110,7 +110,7 @@ class Security:
         if tls.mode == "on" or (tls.mode == "auto" and not is_loopback(host)):
             self.context = make_context(tls)
             if tls.insecure:
-                self.warning = f"connected without verifying the broker ({insecure}): {risk}"
+                self.warning = f"connecting without verifying the broker ({insecure}): {risk}"
         elif not is_loopback(host):
             if not tls.insecure:
                 raise TlsError(
@@ -118,7 +118,7 @@ class Security:
                     f' text on the way to {host}, which is not this machine: say "auto" or "on"; or'
                     f" {insecure}, if nobody can listen on that way"
                 )
-            self.warning = f"connected without TLS ({insecure}): {risk}"
+            self.warning = f"connecting without TLS ({insecure}): {risk}"
 
     def explained(self, error: BaseException | None) -> Trouble:
         """Why no connection could be made.
@@ -230,7 +230,26 @@ class Security:
         except (OSError, ValueError, TlsError):
             return ()
         names = certificate.get("subjectAltName", ())
-        return [str(name[1]) for name in names if isinstance(name, tuple)]
+        return [_short(str(name[1])) for name in names if isinstance(name, tuple)]
+
+
+def check(tls: Tls, host: str, port: int) -> None:
+    """Look whether a broker may be reached so, and at the files, also at those that it is not.
+
+    Raises:
+        TlsError: it may not, or one cannot be used.
+    """
+    named = (tls.ca_file, tls.ca, tls.cert_file, tls.key_file)
+    if Security(tls, host, port).context is None and any(named):
+        make_context(tls)
+
+
+def _short(name: str) -> str:
+    """A name as people write it: OpenSSL does not shorten IPv6 addresses."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
 
 
 def _listed(names: Sequence[str]) -> str:

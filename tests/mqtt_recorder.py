@@ -59,6 +59,11 @@ class Recorder:
         body = len(topic).to_bytes(2, "big") + topic.encode() + payload
         self._client.sendall(bytes([0x30 | retained, len(body)]) + body)
 
+    def drop(self) -> None:
+        """End the connection without a word."""
+        assert self._client is not None
+        self._client.shutdown(socket.SHUT_RDWR)
+
     def serve(self) -> None:
         """Serve one client until it goes."""
         client, _ = self._server.accept()

@@ -150,6 +150,17 @@ def ends(pem: bytes) -> datetime:
     return x509.load_pem_x509_certificates(pem)[0].not_valid_after_utc
 
 
+def own_hosts(pem: bytes) -> tuple[str, ...] | None:
+    """For which hosts a CA of this command signed a broker's certificate; None if none did."""
+    try:
+        certificate = x509.load_pem_x509_certificates(pem)[0]
+    except ValueError:
+        return None
+    if certificate.issuer != _named(_CA_NAME):
+        return None
+    return tuple(_names(certificate))
+
+
 def load_authority(
     certificate_pem: bytes, key: ec.EllipticCurvePrivateKey, *, name: str
 ) -> Authority:

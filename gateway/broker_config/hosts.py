@@ -27,7 +27,8 @@ def host(text: str) -> str:
             f"a host is a name like mqtt.example.org or an address like 192.0.2.7, without a port,"
             f" not {text[:80]!a}"
         )
-    if labels[-1].isdigit():  # nobody would take it for a name
+    # No top-level domain begins with a digit: nobody would take that for a name.
+    if labels[-1].isdigit() or (len(labels) > 1 and labels[-1][0].isdigit()):
         raise ValueError(f"{text[:80]!a} is no address")
     return text.lower()
 

@@ -1,5 +1,6 @@
 """The text of mosquitto.conf, for Mosquitto 2.0 and later."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,12 +27,36 @@ AUTOSAVE_S: Final = 60
 _COMMAND_LINE: Final = "#   "
 
 
+def is_ours(conf: bytes) -> bool:
+    """Whether this command wrote a configuration, whatever people did to it since."""
+    return any(line.startswith(FIRST_LINE) for line in _lines(conf))
+
+
 def command_of(conf: bytes) -> str | None:
     """The command that made a configuration, as it says itself."""
-    lines = conf.decode(errors="replace").split("\n", 2)
-    if len(lines) > 1 and lines[1].startswith(_COMMAND_LINE):
-        return lines[1].removeprefix(_COMMAND_LINE)
+    lines = _lines(conf)
+    for line, following in itertools.pairwise(lines):
+        if line.startswith(FIRST_LINE) and following.startswith(_COMMAND_LINE):
+            return following.removeprefix(_COMMAND_LINE)
     return None
+
+
+def says_the_same(one: bytes, other: bytes) -> bool:
+    """Whether two configurations differ in comments at most."""
+    return _said(one) == _said(other)
+
+
+def asks_for_certificates(conf: bytes) -> bool:
+    """Whether clients need a certificate."""
+    return "require_certificate true" in _said(conf)
+
+
+def _said(conf: bytes) -> list[str]:
+    return [line.strip() for line in _lines(conf) if line.strip() and not line.startswith("#")]
+
+
+def _lines(conf: bytes) -> list[str]:
+    return conf.decode(errors="replace").split("\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,19 @@ from typing import Final
 
 Settings = Mapping[str, str | int]
 
-HEAD: Final = """\
-# Written by 'gateway broker-config mosquitto': how the gateway reaches this broker. Start it with
+# By which a file is known as one that this command wrote.
+MARK: Final = "# Written by 'gateway broker-config mosquitto'"
+HEAD: Final = f"""\
+{MARK}: how the gateway reaches this broker. Start it with
 #   gateway run --config FILE
 # Other settings (config/gateway.toml has all of them) may be added: they stay, until these here
 # become others. Then all of it is kept in gateway.toml.before.
 """
+
+
+def is_ours(text: bytes) -> bool:
+    """Whether this command wrote a file, whatever people did to it since."""
+    return any(line.startswith(MARK.encode()) for line in text.splitlines())
 
 
 def said(text: bytes) -> Mapping[str, object]:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from gateway.broker_config import accounts, certificates, mosquitto
 from gateway.broker_config.certificates import Authority, CertificateError, GivenPair
 from gateway.broker_config.folder import Account, Folder, FolderError
-from gateway.broker_config.settings_text import said, settings_text
+from gateway.broker_config.settings_text import is_ours, said, settings_text
 from gateway.device import SALT_BYTES, Device, DeviceError, hash_secret
 from sync_protocol.addresses import address_text
 from sync_protocol.names import GATEWAY
@@ -65,7 +65,7 @@ class Plan:
         address: where it listens; None is everywhere.
         plugin: the dynamic security plugin; None is accounts in files.
         given: certificates of another CA; None is a private CA.
-        data_dir: of the gateway, unless it is where it would look anyway.
+        data_dir: of the gateway, absolute: whoever starts it with these settings means this one.
         command: that makes this configuration again.
     """
 
@@ -77,7 +77,7 @@ class Plan:
     require_certificates: bool
     topics: Topics
     devices: Sequence[Device]
-    data_dir: Path | None
+    data_dir: Path
     command: str
 
 
@@ -93,6 +93,9 @@ class Written:
         command_before: that made the configuration before, if it was another.
         changed: the files that people may have changed and that said something else before, which
             is kept beside them.
+        needs_restart: whether a broker that runs reads all of it only when it starts anew.
+        is_other_ca: whether devices and gateway trusted another CA before.
+        addresses_gone: by which devices reached the broker before, and do so no longer.
     """
 
     accounts: Accounts
@@ -100,6 +103,9 @@ class Written:
     certificate_ends: datetime | None
     command_before: str | None
     changed: Sequence[str]
+    needs_restart: bool
+    is_other_ca: bool
+    addresses_gone: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +141,16 @@ def write(folder: Folder, plan: Plan, *, now: datetime) -> Written:
     needs_ca = plan.given is None or plan.require_certificates
     authority = _authority(folder, now=now) if needs_ca else None
     server = _server_files(folder, plan, authority, now=now)
+    conf = _conf(folder, plan).encode()
+    # All that the broker reads again while it runs are certificates, and accounts in files.
+    needs_restart = not mosquitto.says_the_same(conf_before or b"", conf) or (
+        plan.plugin is not None and not keeps_accounts
+    )
+    is_other_ca = _is_other_ca(folder, plan)
+    addresses_gone = _addresses_gone(folder, plan)
     files = [
-        # First the file by which the folder is known as one of this command.
-        _File(mosquitto.CONF_FILE, _conf(folder, plan).encode(), is_for_people=True),
+        # First a file by which the folder is known as one of this command.
+        _File(mosquitto.CONF_FILE, conf, is_for_people=True),
         *(() if authority is None else _authority_files(authority)),
         *server,
         _File(PASSWORD_FILE, f"{password}\n".encode(), for_broker=False),
@@ -155,6 +168,9 @@ def write(folder: Folder, plan: Plan, *, now: datetime) -> Written:
         certificate_ends=None if plan.given is not None else certificates.ends(server[-1].content),
         command_before=None if command_before == plan.command else command_before,
         changed=changed,
+        needs_restart=needs_restart,
+        is_other_ca=is_other_ca,
+        addresses_gone=addresses_gone,
     )
 
 
@@ -174,6 +190,18 @@ def host_before(folder: Folder) -> str | None:
     """By which host a broker was reached so far, if there is a configuration."""
     host = _settings_before(folder).get("broker_host")
     return host if isinstance(host, str) else None
+
+
+def data_dir_before(folder: Folder) -> Path | None:
+    """The gateway's data directory in the settings that are there, if they name one."""
+    named = _settings_before(folder).get("data_dir")
+    # As the settings mean it, which are in this folder.
+    return folder.path / Path(named).expanduser() if isinstance(named, str) else None
+
+
+def asks_for_certificates(folder: Folder) -> bool:
+    """Whether the broker of a folder asks its clients for certificates."""
+    return mosquitto.asks_for_certificates(folder.read(mosquitto.CONF_FILE, for_owner=True) or b"")
 
 
 def issue_client(folder: Folder, user: str, *, now: datetime) -> tuple[Path, Path]:
@@ -211,11 +239,25 @@ def write_client(
 
 
 def _check_ours(folder: Folder, conf: bytes | None) -> None:
-    if folder.names() and (conf is None or not conf.startswith(mosquitto.FIRST_LINE.encode())):
-        raise FolderError(
-            f"{folder.path} holds files that this command did not write, and it is to hold nothing"
-            " else: name a new folder with --out DIR"
-        )
+    """That the folder is empty, or one of this command.
+
+    Either of two files says so, so that an editor's slip in one does not cost people their CA.
+    """
+    names = folder.names()
+    if not names or mosquitto.is_ours(conf or b""):
+        return
+    if is_ours(folder.read(SETTINGS_FILE, for_owner=False) or b""):
+        return
+    if conf is None:
+        found = f"it holds {min(names)!a}, and no {mosquitto.CONF_FILE}, with"
+    else:
+        found = f"its {mosquitto.CONF_FILE} lacks"
+    raise FolderError(
+        f"{folder.path} is not known as a folder of this command: {found} the line"
+        f' "{mosquitto.FIRST_LINE}". If it is one, put that line at the beginning of'
+        f" {mosquitto.CONF_FILE}: its CA and its accounts stay then. Else name a new folder with"
+        " --out DIR"
+    )
 
 
 def _conf(folder: Folder, plan: Plan) -> str:
@@ -288,11 +330,23 @@ def _authority(folder: Folder, *, now: datetime) -> Authority:
             " name a new folder with --out DIR and rotate all devices"
         )
     if key_pem is None:
+        _check_no_ca_is_lost(folder)
         return certificates.new_authority(certificates.new_key(), now=now)
     key = certificates.load_key(key_pem, name=str(folder.path / CA_KEY))
     if certificate_pem is None:  # a crash came between the two
         return certificates.new_authority(key, now=now)
     return certificates.load_authority(certificate_pem, key, name=str(folder.path / CA_CERTIFICATE))
+
+
+def _check_no_ca_is_lost(folder: Folder) -> None:
+    server_pem = folder.read(SERVER_CERTIFICATE, for_owner=True)
+    if server_pem is not None and certificates.own_hosts(server_pem) is not None:
+        raise FolderError(
+            f"{folder.path / CA_CERTIFICATE} and {CA_KEY} are gone, which signed"
+            f" {SERVER_CERTIFICATE}: put both back. A new CA would cut off all devices, because"
+            " their credentials name the old one, until each is rotated ('gateway device rotate"
+            f" ID'). If that is to be, move {SERVER_CERTIFICATE} and {SERVER_KEY} away as well"
+        )
 
 
 def _authority_files(authority: Authority) -> Sequence[_File]:
@@ -330,12 +384,42 @@ def _settings_before(folder: Folder) -> Mapping[str, object]:
     return said(folder.read(SETTINGS_FILE, for_owner=False) or b"")
 
 
+def _own_cas(folder: Folder) -> set[str]:
+    return {str(folder.path / name) for name in (CA_CERTIFICATE, SERVER_CA)}
+
+
+def _is_other_ca(folder: Folder, plan: Plan) -> bool:
+    before = _settings_before(folder)
+    if "broker_host" not in before:
+        return False
+    if plan.given is None and folder.read(CA_KEY, for_owner=False) is None:
+        return True
+    ca, ca_before = _settings(folder, plan).get(_CA_SETTING), before.get(_CA_SETTING)
+    # One that was named by hand may be that of a certificate from elsewhere.
+    return ca != ca_before and (ca is not None or ca_before in _own_cas(folder))
+
+
+def _addresses_gone(folder: Folder, plan: Plan) -> Sequence[str]:
+    """Where devices were told to look for the broker, and do not find it any more."""
+    before = _settings_before(folder)
+    host, port = before.get("broker_host"), before.get("broker_port")
+    if not isinstance(host, str) or not isinstance(port, int):
+        return ()
+    server_pem = folder.read(SERVER_CERTIFICATE, for_owner=True) or b""
+    # Any of them was the first at some time.
+    hosts = dict.fromkeys((host, *(certificates.own_hosts(server_pem) or ())))
+    return [
+        address_text(each, port)
+        for each in hosts
+        if each not in LOCAL_HOSTS and (port != plan.port or each not in plan.hosts)
+    ]
+
+
 def _settings_files(folder: Folder, plan: Plan) -> Sequence[_File]:
     """gateway.toml, unless the one that is there says so already."""
     settings, before = _settings(folder, plan), _settings_before(folder)
     # A CA of this folder that is not the broker's any more would have the gateway refuse it.
-    own_cas = {str(folder.path / name) for name in (CA_CERTIFICATE, SERVER_CA)}
-    is_of_another_ca = _CA_SETTING not in settings and before.get(_CA_SETTING) in own_cas
+    is_of_another_ca = _CA_SETTING not in settings and before.get(_CA_SETTING) in _own_cas(folder)
     if settings.items() <= before.items() and not is_of_another_ca:
         return ()
     text = settings_text(settings)
@@ -343,9 +427,7 @@ def _settings_files(folder: Folder, plan: Plan) -> Sequence[_File]:
 
 
 def _settings(folder: Folder, plan: Plan) -> dict[str, str | int]:
-    settings: dict[str, str | int] = {}
-    if plan.data_dir is not None:
-        settings["data_dir"] = str(plan.data_dir)
+    settings: dict[str, str | int] = {"data_dir": str(plan.data_dir)}
     if plan.topics.prefix != PREFIX_DEFAULT:
         settings["topic_prefix"] = plan.topics.prefix
     settings |= {"broker_host": plan.hosts[0], "broker_port": plan.port, "broker_tls": "on"}

@@ -153,9 +153,9 @@ def _tell_what_became_of_the_old(restored: "Restored") -> None:
             f"What was there is kept in {restored.kept}. It is damaged or of another version, and"
             " cannot be restored."
         )
-    typer.echo(
+    common.show_text(
         "Changes since the backup are gone, also of feeds and devices. Once the gateway runs, each"
-        " device\nsyncs: it gets what it lacks, and nothing that it holds is sent again."
+        " device syncs: it gets what it lacks, and nothing that it holds is sent again."
     )
 
 

@@ -133,6 +133,7 @@ def mosquitto(
     from gateway.broker_config import hosts as host_names  # noqa: PLC0415 - heavy
     from gateway.broker_config import writing  # noqa: PLC0415 - heavy
     from gateway.broker_config.folder import Folder  # noqa: PLC0415 - heavy
+    from gateway.broker_config.writing import data_dir_before  # noqa: PLC0415 - heavy
     from sync_protocol.topics import Topics  # noqa: PLC0415 - with the rest
 
     if (cert is None) != (key is None) or (ca is not None and cert is None):
@@ -146,9 +147,9 @@ def mosquitto(
     if not host_names.ANYWHERE.isdisjoint(hosts):
         raise typer.BadParameter("--host is where devices reach it; --listen is where it listens")
     address = host_names.only_here(hosts) if listen is None else _checked([listen])[0]
-    settings, devices = _gateway(data, config)
-    is_default = settings.data_dir == common.chosen(None)
-    plugin_file = None if accounts is Accounts.FILES else _plugin(plugin)
+    # Another account, or another HOME, is to mean the same gateway.
+    named = data if config is not None else data or _explained(lambda: data_dir_before(folder))
+    settings, devices = _gateway(named, config)
     again = _command(
         folder.path, hosts=host or [], port=port, listen=listen, cert=cert, key=key, ca=ca,
         user=user, accounts=accounts, plugin=plugin, require_certificates=require_certificates,
@@ -161,12 +162,12 @@ def mosquitto(
         hosts=hosts,
         port=port,
         address=address,
-        plugin=plugin_file,
+        plugin=None if accounts is Accounts.FILES else _plugin(plugin),
         given=_explained(lambda: _given(cert, key, ca)),
         require_certificates=require_certificates,
         topics=Topics(settings.topic_prefix),
         devices=devices,
-        data_dir=None if is_default else settings.data_dir.absolute(),
+        data_dir=settings.data_dir.absolute(),
         command=again,
     )
     written = _explained(lambda: writing.write(folder, plan, now=datetime.now(UTC)))
@@ -197,6 +198,9 @@ def client_certificate(
     certificate, key = _explained(lambda: writing.issue_client(folder, user, now=datetime.now(UTC)))
     typer.echo(f"The certificate of {user}, and its key, which only {user} is to have:\n")
     typer.echo(f"  {certificate}\n  {key}\n")
+    if not _explained(lambda: writing.asks_for_certificates(folder)):
+        typer.echo("Note: the broker of this folder asks nobody for a certificate. It does where")
+        typer.echo("its configuration is made with --require-certificates.")
     if user == GATEWAY:
         typer.echo("The gateway finds them by broker_cert_file and broker_key_file.")
     else:
@@ -242,6 +246,12 @@ def _folder_path(out: Path) -> Path:
     # A line of the configuration could not hold it.
     if not str(path).isprintable() or str(out) in ("", "."):
         raise typer.BadParameter(f"--out names a folder of its own, not {str(out)!a}")
+    try:
+        is_other = path.exists() and not path.is_dir()
+    except OSError:  # which is told of when it is used
+        is_other = False
+    if is_other:
+        raise typer.BadParameter(f"--out names a folder, and {path} is a file")
     return path
 
 
@@ -286,7 +296,13 @@ def _plugin(named: Path | None) -> Path:
     from gateway.broker_config.plugin import PLUGIN_NAME, find_plugin  # noqa: PLC0415 - heavy
 
     if named is not None:
-        return named.expanduser().absolute()
+        path = named.expanduser().absolute()
+        if not path.is_file():
+            raise CommandError(
+                f"there is no file {path}, which --plugin names: without it this command looks for"
+                f" {PLUGIN_NAME} in the usual folders"
+            )
+        return path
     found = find_plugin()
     if found is None:
         raise CommandError(
@@ -352,13 +368,26 @@ def _tell(out: Path, plan: "Plan", written: "Written") -> None:
     if program is None:
         typer.echo(f"Mosquitto is not installed here: {_INSTALL}.")
     conf, settings = (shlex.quote(str(out / name)) for name in (CONF_FILE, SETTINGS_FILE))
-    if written.renewed:
-        typer.echo(f"\nIf Mosquitto runs, have it read them: {_RELOAD}\nElse start it:")
-    else:
-        typer.echo("\nStart Mosquitto, and in another terminal the gateway:")
-    typer.echo(f"  {program or 'mosquitto'} -c {conf}\n  gateway run --config {settings}")
-    for line in _steps_for_devices(out, plan):
+    steps = (*_cut_off(plan, written), "", *_to_start(written))
+    commands = (f"  {program or 'mosquitto'} -c {conf}", f"  gateway run --config {settings}")
+    for line in (*steps, *commands, *_steps_for_devices(out, plan)):
         typer.echo(line)
+
+
+def _to_start(written: "Written") -> Iterator[str]:
+    """What comes before the commands that start broker and gateway."""
+    from gateway.broker_config.writing import SETTINGS_FILE  # noqa: PLC0415 - heavy
+
+    if not written.renewed:
+        yield "Start Mosquitto, and in another terminal the gateway:"
+        return
+    if written.needs_restart:
+        yield "If Mosquitto runs, restart it: some of this it reads only when it starts."
+    else:
+        yield f"If Mosquitto runs, have it read them: {_RELOAD}"
+    if SETTINGS_FILE in written.changed or written.is_other_ca:
+        yield "If the gateway runs, restart it, too: its settings are others now."
+    yield "They are started by:"
 
 
 def _accounts_text(written: "Written", device_count: int) -> str:
@@ -367,21 +396,33 @@ def _accounts_text(written: "Written", device_count: int) -> str:
         case "made":
             return f"Its accounts are made: {of}."
         case "mended":
-            return (
-                f"Its accounts were damaged, and are made anew: {of}. Mosquitto reads them when it"
-                " starts."
-            )
+            return f"Its accounts were damaged, and are made anew: {of}."
         case "kept":
             return "Its accounts are those that it had."
 
 
 def _steps_for_devices(out: Path, plan: "Plan") -> Iterator[str]:
     option = common.data_option(plan.data_dir)
-    yield f"Then add a device:\n  gateway device add ID --feed FEED{option}"
+    if not plan.devices:
+        yield "Then add a feed, and a device that holds it:"
+        yield f"  gateway feed add FEED{option}\n  gateway device add ID --feed FEED{option}"
     if plan.require_certificates:
         place = shlex.quote(str(out))
-        yield "and its certificate:"
+        yield "For the certificate of each device:"
         yield f"  gateway broker-config client-certificate --out {place} --name ID"
     if plan.plugin is None:
-        yield "and after each device that comes, goes, or gets another password:"
+        yield "After each device that comes, goes, or gets another password:"
         yield f"  {plan.command} && {_RELOAD}"
+
+
+def _cut_off(plan: "Plan", written: "Written") -> Iterator[str]:
+    """What devices that were enrolled before need now."""
+    if not plan.devices:
+        return
+    if written.is_other_ca:
+        yield "It has another CA than before, which no credential of before names."
+    if written.addresses_gone:
+        gone = ", ".join(written.addresses_gone)
+        yield f"It is not reached by {gone} any more, which credentials of before may name."
+    if written.is_other_ca or written.addresses_gone:
+        yield "Such a device needs another one, once the gateway runs: gateway device rotate ID"

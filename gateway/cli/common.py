@@ -38,6 +38,7 @@ DataDir = Annotated[
         metavar="DIR",
         envvar=DATA_DIR_VARIABLE,
         help="Data directory of the gateway.",
+        readable=False,
         show_default=str(default_data_dir()),
     ),
 ]
@@ -51,6 +52,7 @@ Config = Annotated[
         metavar="FILE",
         envvar=CONFIG_VARIABLE,
         help="Settings, as in config/gateway.toml.",
+        readable=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -137,8 +139,13 @@ def show_table(
     Console(width=width).print(table)
 
 
-def show_text(text: str) -> None:
-    """Print a line. On a terminal it goes on in further ones, which are indented."""
+def show_text(text: str, *, hanging: bool = False) -> None:
+    """Print a line, which a terminal breaks between words.
+
+    Args:
+        text: the line.
+        hanging: the further lines are indented, as those of what begins with a label.
+    """
     if not sys.stdout.isatty():
         typer.echo(text)
         return
@@ -146,8 +153,9 @@ def show_text(text: str) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     console = Console()
-    lines = Text(text).wrap(console, max(console.width - len(_INDENT), 1))
-    typer.echo(f"\n{_INDENT}".join(line.plain.rstrip() for line in lines))
+    indent = _INDENT if hanging else ""
+    lines = Text(text).wrap(console, max(console.width - len(indent), 1))
+    typer.echo(f"\n{indent}".join(line.plain.rstrip() for line in lines))
 
 
 def behind_text(replica: "Replica") -> str:

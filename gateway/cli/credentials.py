@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -32,6 +32,9 @@ Qr = Annotated[
         show_default=False,
     ),
 ]
+
+# What the shell writes below the QR code.
+_PROMPT_LINES: Final = 2
 
 
 def enrolled(ask: Callable[[], "Enrolled"], *, out: Path | None) -> "Enrolled":
@@ -72,34 +75,46 @@ def show(
     if out is not None:
         common.show_text(
             f"Its credential is in {out}, which only you can read. Take that to the device by a way"
-            " that nobody else can read, and run there:"
+            " that nobody else can read, run there, and delete both files:"
         )
         typer.echo()
         typer.echo(f"  device-agent enroll --file {out.name}\n  device-agent run\n")
     else:
         typer.echo("Its credential, shown this once:\n")
         typer.echo(f"{found.line}\n")
-        _show_qr(found.line, qr)
         typer.echo("Run on the device, and paste the credential when it is asked for:\n")
         typer.echo("  device-agent enroll\n  device-agent run\n")
     if announced.needs_operator:
         common.show_text(
-            f"The broker has accounts of its own: give it the user {found.id} with the password"
-            f" {'of the credential' if out is not None else found.credential} (docs/mosquitto.md)."
+            f"The broker has accounts of its own, and is to be told of {found.id} now. Where"
+            " 'gateway broker-config' wrote them into files, run the same command again, which is"
+            " in the first lines of mosquitto.conf, and have Mosquitto read them (docs/mosquitto.md"
+            f"). Another broker gets the user {found.id} with the password"
+            f" {'of the credential' if out is not None else found.credential}."
         )
     elif announced.embedded:
         typer.echo("This broker serves agents on this machine only.")
+    if out is None:  # last, so that nothing scrolls it away
+        _show_qr(found.line, qr)
 
 
 def _show_qr(line: str, qr: bool | None) -> None:  # noqa: FBT001 - of the option
     is_terminal = sys.stdout.isatty()
     if qr is False or (qr is None and not is_terminal):
         return
-    from gateway.cli.qr_code import QrCodeError, drawn  # noqa: PLC0415 - `--help` must not wait
+    from gateway.cli import qr_code  # noqa: PLC0415 - `--help` must not wait
 
-    columns = shutil.get_terminal_size().columns
+    size = shutil.get_terminal_size()
+    lines = None if qr else size.lines - _PROMPT_LINES
     try:
-        typer.echo(drawn(line, columns=columns, packed_after="&ca="))
-    except QrCodeError as error:
-        common.show_text(f"No QR code is shown: {error} ('--no-qr' leaves this out).")
-    typer.echo()
+        code = qr_code.drawn(line, columns=size.columns, lines=lines, packed_after="&ca=")
+    except qr_code.QrCodeTooLargeError as error:
+        forced = "" if error.columns > size.columns else "; --qr draws it all the same"
+        common.show_text(
+            f"A QR code of it needs a terminal of {error.columns} x {error.lines + _PROMPT_LINES}"
+            f" (columns x lines), and this one has {size.columns} x {size.lines}{forced}."
+        )
+    except qr_code.QrCodeError as error:
+        common.show_text(f"No QR code is shown: {error}.")
+    else:
+        typer.echo(f"\n{code}")

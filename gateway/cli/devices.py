@@ -128,7 +128,7 @@ def show(device: DeviceArgument, *, data: DataDir = None, as_json: AsJson = Fals
     typer.echo(f"{found.id} is {'online' if found.online else 'offline'}.")
     if found.warning is not None:
         typer.echo(f"Warning: {found.warning}.")
-    common.show_text(f"may see: {views.allowed_text(found.allowed)}")
+    common.show_text(f"may see: {views.allowed_text(found.allowed)}", hanging=True)
     if not found.replicas:
         typer.echo("Its feeds were removed. Remove it, and add it again with others.")
         return
@@ -145,7 +145,7 @@ def show(device: DeviceArgument, *, data: DataDir = None, as_json: AsJson = Fals
     )
     for replica in found.replicas:
         if replica.view is not None:
-            common.show_text(f"{replica.feed} sees: {views.view_text(replica.view)}")
+            common.show_text(f"{replica.feed} sees: {views.view_text(replica.view)}", hanging=True)
 
 
 @app.command("limit")
@@ -174,7 +174,7 @@ def limit(
     with common.client(data) as client:
         client.limit_device(device, allowed)
         online = client.device(device).online
-    common.show_text(f"The device {device} may see: {views.allowed_text(allowed)}.")
+    common.show_text(f"The device {device} may see: {views.allowed_text(allowed)}.", hanging=True)
     when = "now" if online else "when it is back online"
     common.show_text(f"It drops what else it holds, and gets what it lacks of that, {when}.")
 
@@ -194,13 +194,20 @@ def resync(device: DeviceArgument, data: DataDir = None) -> None:
 
 @app.command("remove")
 def remove(device: DeviceArgument, data: DataDir = None) -> None:
-    """Take a device away, with its credential, and shut it out at once."""
+    """Take a device away, with its credential, and shut it out at once.
+
+    Also one that is not enrolled here any more, and has still an account at the broker.
+    """
     with common.client(data) as client:
         is_out = client.remove_device(device)
         by_hand = client.announced.needs_operator
     typer.echo(f"The device {device} was removed, and is not served any more.")
     if by_hand:
-        typer.echo("The broker still lets it in: take its account away there, too.")
+        common.show_text(
+            "The broker still lets it in. Where 'gateway broker-config' wrote accounts into files,"
+            " run the same command again, which is in the first lines of mosquitto.conf, and have"
+            " Mosquitto read them (docs/mosquitto.md). At another broker take its account away."
+        )
     elif not is_out:
         typer.echo("The broker could not be told, and still lets it in. It is told by itself,")
         typer.echo("when the gateway is connected to it again: 'gateway status' says so.")

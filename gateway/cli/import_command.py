@@ -60,7 +60,11 @@ def import_files(
     feed: FeedArgument,
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH...", help="Files .vcf, .ics and .eml, and folders of them."),
+        typer.Argument(
+            metavar="PATH...",
+            help="Files .vcf, .ics and .eml, and folders of them.",
+            readable=False,  # what cannot be read is told in our own words
+        ),
     ],
     *,
     mirror: Annotated[

@@ -16,12 +16,27 @@ class QrCodeError(ValueError):
     """A text is more than a QR code holds, or a terminal shows; the message says what is needed."""
 
 
-def drawn(text: str, *, columns: int, packed_after: str) -> str:
-    """The QR code of `text` in lines for a terminal that is `columns` wide.
+class QrCodeTooLargeError(QrCodeError):
+    """A terminal is too small.
+
+    Attributes:
+        columns: that are needed.
+        lines: that are needed.
+    """
+
+    def __init__(self, columns: int, lines: int) -> None:
+        super().__init__(f"it needs {columns} columns and {lines} lines")
+        self.columns: Final = columns
+        self.lines: Final = lines
+
+
+def drawn(text: str, *, columns: int, lines: int | None, packed_after: str) -> str:
+    """The QR code of `text` in lines for a terminal.
 
     Args:
         text: what the code says.
         columns: how wide the terminal is.
+        lines: how many of its lines there are for the code; None for as many as it takes.
         packed_after: behind it there are capitals and digits only, which take less room.
 
     Raises:
@@ -36,13 +51,12 @@ def drawn(text: str, *, columns: int, packed_after: str) -> str:
     except segno.DataOverflowError:
         raise QrCodeError("it is too long for a QR code") from None
     for border in BORDERS:
-        width, _ = code.symbol_size(border=border)
-        if width <= columns:
+        width, height = map(int, code.symbol_size(border=border))
+        rows = (height + 1) // 2
+        if width <= columns and (lines is None or rows <= lines):
             drawing = io.StringIO()
             code.terminal(drawing, border=border, compact=True)
             return "\n".join(
                 f"{_COLOURS}{line}{_RESET}" for line in drawing.getvalue().splitlines()
             )
-    raise QrCodeError(
-        f"its QR code needs a terminal of {width} columns, and this one has {columns}"
-    )
+    raise QrCodeTooLargeError(width, rows)

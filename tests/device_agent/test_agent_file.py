@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.agent_file import AgentFile
+from device_agent.agent_file import HINDRANCE_CHARS_MAX, AgentFile, Hindrance
 from device_agent.store import ReplicaStore
 from device_agent.store_sqlite import StoreError
 from tests.device_agent import writing_process
@@ -183,3 +184,37 @@ def test_a_lone_journal_is_no_empty_start(tmp_path: Path) -> None:
         AgentFile(path, device="phone")
     assert not path.exists()
     assert journal.read_bytes() == b"what was committed last"
+
+
+class TestHindrance:
+    def test_it_is_kept_since_when_it_was_first_so(self, tmp_path: Path) -> None:
+        path = tmp_path / "agent.sqlite3"
+        with contextlib.closing(AgentFile(path)) as file:
+            assert file.hindrance is None
+            for at in (5.5, 9.0):
+                file.set_hindrance("no route", unix_time=at)
+        with contextlib.closing(AgentFile(path, readonly=True)) as file:
+            assert file.hindrance == Hindrance("no route", 5)
+        with contextlib.closing(AgentFile(path)) as file:
+            file.set_hindrance("x" * 2 * HINDRANCE_CHARS_MAX, unix_time=7)
+            assert file.hindrance == Hindrance("x" * HINDRANCE_CHARS_MAX, 7)
+            file.set_hindrance(None, unix_time=8)
+            assert file.hindrance is None
+
+    def test_a_file_of_before_it_has_none(self, tmp_path: Path) -> None:
+        path = tmp_path / "agent.sqlite3"
+        with contextlib.closing(AgentFile(path)):
+            pass
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute("DROP TABLE hindrance")
+        with contextlib.closing(AgentFile(path, readonly=True)) as file:
+            assert file.hindrance is None
+        with contextlib.closing(AgentFile(path)) as file:
+            file.set_hindrance("no route", unix_time=1)
+            assert file.hindrance == Hindrance("no route", 1)
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path, *, readonly: bool) -> None:
+    with pytest.raises(StoreError, match=r"cannot be opened \(File name too long\)"):
+        AgentFile(tmp_path / ("x" * 300) / "agent.sqlite3", readonly=readonly)

@@ -51,9 +51,42 @@ class TestCheck:
         assert not Path("data").exists()  # it only looks
 
     def test_the_example(self, call: Call) -> None:
-        assert call("config", "check", "--config", EXAMPLE).code == 0
+        done = call("config", "check", "--config", EXAMPLE)
+        assert done.code == 1
+        assert [line.partition(":")[2].partition(":")[0] for line in done.err.splitlines()] == [
+            " no device id",
+            " no feed",
+        ]
+
+    def test_what_run_would_refuse_is_refused_in_its_words(self, call: Call, file: Path) -> None:
+        for text in ('feeds = ["mail"]\n', 'id = "phone"\n'):
+            file.write_text(text)
+            done = call("config", "check", "--config", file)
+            assert (done.code, done.text) == (1, "")
+            assert done.err == call("run", "--config", file).err
+
+    @pytest.mark.usefixtures("enrolled")
+    def test_the_data_directory_of_the_command_line(self, call: Call, file: Path) -> None:
+        file.write_text("")
+        assert call("config", "check", "--config", file).code == 1
+        assert call("config", "check", "--config", file, "--data", "data").code == 0
+        shown = call("config", "show", "--config", file, "--data", "data").text
+        assert 'id = "phone"                              # enrolment\n' in shown
+        assert "# command line\n" in shown
+
+    def test_a_certificate_that_is_not_used_yet(self, call: Call, file: Path) -> None:
+        file.write_text('ca_file = "password"\n')  # the broker is on this machine
+        done = call("config", "check", "--config", file)
+        assert done.code == 1
+        assert "ca_file" in done.err.splitlines()[0]
+        assert [line.split(":")[1] for line in done.err.splitlines()[1:]] == [
+            " no device id",
+            " no feed",
+        ]
 
     def test_without_a_file(self, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TALLYSYNC_AGENT_ID", "phone")
+        monkeypatch.setenv("TALLYSYNC_AGENT_FEEDS", "mail")
         done = call("config", "check")
         assert (done.code, done.err) == (0, "")
         assert done.text == "ok, without a settings file (--config FILE names one)\n"
@@ -86,6 +119,7 @@ class TestCheck:
 
     def test_files_that_are_missing(self, call: Call, file: Path) -> None:
         file.write_text(
+            'id = "phone"\nfeeds = ["mail"]\n'
             'password_file = "p"\nca_file = "c"\ncert_file = "d"\nkey_file = "k"\ndata_dir = "x"\n'
         )
         Path("x").touch()
@@ -101,7 +135,7 @@ class TestCheck:
         ]
 
     def test_standard_input_is_not_looked_for(self, call: Call, file: Path) -> None:
-        file.write_text('password_file = "-"\n')
+        file.write_text('id = "phone"\nfeeds = ["mail"]\npassword_file = "-"\n')
         assert call("config", "check", "--config", file).code == 0
 
     def test_a_password_that_others_may_read(self, call: Call, file: Path) -> None:
@@ -114,7 +148,10 @@ class TestCheck:
         )
 
     def test_what_is_no_certificate(self, call: Call, file: Path) -> None:
-        file.write_text('broker = "mqtt.example.org:8883"\nca_file = "password"\n')
+        file.write_text(
+            'id = "phone"\nfeeds = ["mail"]\n'
+            'broker = "mqtt.example.org:8883"\nca_file = "password"\n'
+        )
         done = call("config", "check", "--config", file)
         assert (done.code, done.text) == (1, "")
         assert str(file.parent / "password") in done.err

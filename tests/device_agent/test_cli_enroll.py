@@ -21,6 +21,8 @@ from sync_protocol.credential import CREDENTIAL_CHARS_MAX, Credential
 from tests.certificates import ca_der
 from tests.device_agent.commands import Call, fill, text_item
 from tests.device_agent.peers import PASSWORD, PATIENCE_S, Broker, ScriptedGateway
+from tests.open_folder import open_folder
+from tests.settings_docs import ROOT
 
 SECRET = "a-very-secret-one"
 CREDENTIAL = Credential(
@@ -73,6 +75,7 @@ class TestFrom:
         assert (done.code, done.err) == (0, "")
         assert done.text.startswith(ENROLLED)
         assert f"  device-agent run --data {data}\n" in done.text
+        assert f"Delete {file}: " in done.text
         assert SECRET not in done.text
         assert enrolment.kept(data) == CREDENTIAL
 
@@ -261,3 +264,61 @@ class TestCommandsThatNeedNothingElse:
         assert "was the device removed or its password changed?" in done.err
         assert "'device-agent enroll' takes it here" in done.err
         assert "an-old-secret" not in done.err
+        hindered = call("status", "--data", data)
+        assert "\nHINDERED since " in hindered.text
+        assert "refuses device phone: " in hindered.text
+        kept = json.loads(call("status", "--data", data, "--json").text)["hindrance"]
+        assert set(kept) == {"text", "since"}
+        self.enroll(data, embedded.port)
+        gateway = ScriptedGateway(embedded.port)
+        try:
+            synced = call("sync", "--data", data, "--broker", f"localhost:{embedded.port}")
+        finally:
+            gateway.close()
+        assert synced.code == 0
+        assert "HINDERED" not in synced.text
+        assert f"enrolled as phone at localhost:{embedded.port}, for feed" in synced.text
+
+
+def as_nobody(*words: str | Path) -> str:
+    """What a command says that fails in one line, run by a user to whom not all is open."""
+    program = (
+        "import encodings.utf_8_sig, os\n"  # this all, while Python's own files can be read
+        "from device_agent import configuring, enrolling, fetching, showing\n"
+        "from device_agent.cli import main\n"
+        "if os.getuid() == 0:\n    os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_what_is_closed_to_this_user() -> None:
+    with open_folder() as folder:
+        credential = folder / "pad.credential"
+        credential.write_text(CREDENTIAL.line())
+        closed = folder / "closed"
+        closed.mkdir(mode=0o000)
+        data = closed / "data"
+        assert as_nobody("items", "--data", data) == (
+            f"error: {data}/{STORE_FILE} cannot be opened (Permission denied): --data names another"
+        )
+        said = as_nobody("enroll", "--file", credential, "--data", data)
+        assert said.startswith(f"error: the enrolment cannot be kept in {data} (Permission denied)")
+        credential.chmod(0o000)
+        said = as_nobody("enroll", "--file", credential, "--data", folder)
+        assert said == f"error: {credential} cannot be read: Permission denied"
+        closed.chmod(0o555)
+        config = folder / "agent.toml"
+        config.write_text('id = "phone"\nfeeds = ["mail"]\ndata_dir = "closed/data"\n')
+        said = as_nobody("config", "check", "--config", config)
+        assert said.endswith(f"{data} cannot be made: {closed} cannot be written to by this user")
+        closed.chmod(0o700)

@@ -88,7 +88,9 @@ def test_the_command_line_goes_before_the_environment_before_the_file(
         ("portion_bytes = -1", "portion_bytes is a whole number from 0 to 26214400 (25 MiB), or "),
         ("item_bytes_max = -1", "item_bytes_max is a whole number from 0 to 26214400 (25 MiB), or"),
         ("remainder_bytes_max = 26214401", "remainder_bytes_max is a whole number from 0 to 26214"),
-        ("representations = 'contact'", "representations: it is KIND=REPRESENTATION"),
+        ("representations = 'contact'", "representations is a table of kinds with their repr"),
+        ("feeds = 'contacts'", "feeds is a list of names of feeds, not 'contacts'"),
+        ("[feed.mail]\nkinds = 'mail'", "feed.mail.kinds is a list of kinds, 1 to 16, or "),
         ("representations = { C = 'compact' }", "representations.C: a kind is a word"),
         ("representations = { c = 'a b' }", "representations.c: a representation is a"),
         (
@@ -213,6 +215,7 @@ class TestWanted:
             ("REPRESENTATIONS", "contact", r"it is KIND=REPRESENTATION, .*, not 'contact'$"),
             ("REPRESENTATIONS", "a=b,a=c", r"_REPRESENTATIONS: a is there twice$"),
             ("FEED", "{}", r"_FEED is a table like \[feed.mail\], which only a settings file can"),
+            ("FEED", "mail", r"not 'mail'; did you mean TALLYSYNC_AGENT_FEEDS\?$"),
         ],
     )
     def test_what_is_wrong_in_the_environment_is_named(

@@ -1,9 +1,9 @@
 """A broker's side that notes what it is asked, and refuses it if it is told to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from gateway.accounts import AccountsByHand
-from gateway.broker_accounts import NotConnectedError
+from gateway.broker_accounts import AccountTakenError, NotConnectedError
 from gateway.counters import Counters
 from gateway.service import Service
 
@@ -18,9 +18,21 @@ class Recorded(AccountsByHand):
         self.refuses = False
         self.meanwhile: Callable[[], None] = lambda: None
         self.missing: Sequence[str] = ()
+        self.strangers: Collection[str] = ()
 
-    def set_up(self, device: str, feeds: Sequence[str], secret: str, *, is_new: bool) -> None:
-        del feeds, is_new
+    @property
+    def are_made(self) -> bool:
+        return True
+
+    def check_free(self, device: str, *, may_be_left: bool) -> None:
+        if device in self.strangers and not may_be_left:
+            raise AccountTakenError(device, is_stranger=True)
+
+    def is_stranger(self, device: str) -> bool:
+        return device in self.strangers
+
+    def set_up(self, device: str, feeds: Sequence[str], secret: str) -> None:
+        del feeds
         if self.refuses:
             raise NotConnectedError
         self._note("set up", device, secret)

@@ -16,7 +16,7 @@ def test_by_hand_nothing_can_be_done_and_that_is_counted() -> None:
 def test_our_own_broker_is_told_who_has_to_go() -> None:
     counters, gone = Counters(), list[str]()
     accounts = EmbeddedAccounts(gone.append, counters=counters)
-    accounts.set_up("phone", ["f"], "secret", is_new=True)
+    accounts.set_up("phone", ["f"], "secret")
     assert gone == []
     accounts.changed("phone")
     accounts.shut_out("phone", 60)

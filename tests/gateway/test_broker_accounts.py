@@ -1,6 +1,7 @@
 """What Mosquitto's dynamic security plugin is told, and what is made of its answers."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from sync_protocol import limits
 from sync_protocol.topics import Topics
 
 TOPICS = Topics()
-EMPTY = Differences([], [], [])
+EMPTY = Differences([], [], [], [])
 
 
 def answer(**fields: Any) -> Answer:  # noqa: ANN401 - whatever the plugin says
@@ -40,6 +41,7 @@ def role(name: str, *feeds: str, topics: Topics = TOPICS) -> Role:
     return Role.model_validate({"rolename": f"device-{name}", "acls": acls})
 
 
+A = frozenset({"a"})
 GATEWAY = account("gateway", role="gateway")
 GATEWAY_ROLE = Role(rolename="gateway")
 
@@ -49,10 +51,13 @@ def differences(
     clients: list[Client],
     roles: list[Role],
     kept_out: frozenset[str] = frozenset(),
+    *,
+    unsettled: frozenset[str] = frozenset(),
 ) -> Differences:
     return compare(
         TOPICS,
         enrolled,
+        unsettled=unsettled,
         listed_clients=[GATEWAY, *clients],
         listed_roles=[GATEWAY_ROLE, *roles],
         kept_out=kept_out,
@@ -63,38 +68,55 @@ class TestCompare:
     def test_where_all_is_right_nothing_is_done(self) -> None:
         assert differences({"a": ["f"]}, [account("a")], [role("a", "f")]) == EMPTY
 
-    def test_who_is_not_enrolled_goes(self) -> None:
-        found = differences({}, [account("a")], [role("a", "f")])
-        assert found == Differences([*broker_accounts.take_away("a")], ["a"], [])
+    def test_who_was_removed_goes(self) -> None:
+        found = differences({}, [account("a")], [role("a", "f")], unsettled=A)
+        assert found == Differences([*broker_accounts.take_away("a")], ["a"], [], [])
         assert [it["command"] for it in found.commands] == ["deleteClient", "deleteRole"]
 
+    def test_who_is_not_enrolled_and_was_not_removed_here_stays_and_is_told(self) -> None:
+        listed = ([account("b"), account("a")], [role("b", "f"), role("a", "g")])
+        assert differences({}, *listed) == Differences([], [], [], ["a", "b"])
+        found = differences({}, *listed, unsettled=A)
+        assert (found.removed, found.strangers) == (["a"], ["b"])
+
+    def test_who_is_enrolled_stays_though_it_should_be_settled(self) -> None:
+        listed = ([account("a")], [role("a", "f")])
+        assert differences({"a": ["f"]}, *listed, unsettled=A) == EMPTY
+
+    def test_a_role_of_nobody_lets_nobody_in(self) -> None:
+        assert differences({}, [], [role("a", "f")]) == EMPTY
+
     def test_a_role_without_an_account_goes(self) -> None:
-        found = differences({}, [], [role("a", "f")])
+        found = differences({}, [], [role("a", "f")], unsettled=A)
         # With an account that came meanwhile: a role must not go before it.
         assert [it["command"] for it in found.commands] == ["deleteClient", "deleteRole"]
 
     def test_accounts_of_others_stay(self) -> None:
         theirs = account("grafana", role="reader")
-        assert differences({}, [theirs], [Role(rolename="reader")]) == EMPTY
+        left = frozenset({"grafana"})
+        listed = [Role(rolename="reader")]
+        assert differences({}, [theirs], listed, unsettled=left) == EMPTY
         # Nor does a role that is called like a device's give it away.
-        found = differences({}, [theirs], [role("grafana", "f")])
+        assert differences({}, [theirs], [role("grafana", "f")]) == EMPTY
+        found = differences({}, [theirs], [role("grafana", "f")], unsettled=left)
         assert found.commands == [{"command": "deleteRole", "rolename": "device-grafana"}]
 
     @pytest.mark.parametrize("prefix", ["office/v1", f"{TOPICS.prefix}/office", "sync"])
     def test_devices_of_another_gateway_stay(self, prefix: str) -> None:
         other = role("a", "f", topics=Topics(prefix))
-        assert differences({}, [account("a")], [other]) == EMPTY
+        assert differences({}, [account("a")], [other], unsettled=A) == EMPTY
 
     @pytest.mark.parametrize("name", ["device-", "device-gateway", "device-a/b", "Device-a"])
     def test_a_role_that_no_device_can_have_stays(self, name: str) -> None:
-        assert differences({}, [account("a", role=name)], [Role(rolename=name)]) == EMPTY
+        listed = ([account("a", role=name)], [Role(rolename=name)])
+        assert differences({}, *listed, unsettled=frozenset({"a", "gateway", "a/b"})) == EMPTY
 
     @pytest.mark.parametrize(
         ("clients", "roles"),
         [([], []), ([], [role("a", "f")]), ([account("a", role="other")], [role("a", "f")])],
     )
     def test_who_lacks_an_account_is_told(self, clients: list[Client], roles: list[Role]) -> None:
-        assert differences({"a": ["f"]}, clients, roles) == Differences([], [], ["a"])
+        assert differences({"a": ["f"]}, clients, roles) == Differences([], [], ["a"], [])
 
     def test_topics_are_set_right(self) -> None:
         (command,) = differences({"a": ["f"]}, [account("a")], [role("a", "f", "gone")]).commands
@@ -113,6 +135,19 @@ class TestCompare:
         listed = ([account("a", disabled=True)], [role("a", "f")])
         assert differences({"a": ["f"]}, *listed).commands == [broker_accounts.let_in("a")]
         assert differences({"a": ["f"]}, *listed, kept_out=frozenset("a")) == EMPTY
+
+
+@pytest.mark.parametrize(
+    ("strangers", "told"),
+    [
+        (["a"], r"an account of a device .* here \(a\): .* 'gateway device remove a' takes it"),
+        (["a", "b"], r"of 2 devices that .* here \(a, b\): .* remove ID' takes each away"),
+        (list("abcde"), r"of 5 devices .* \(a, b, c, d, e\): "),
+        (list("abcdef"), r"of 6 devices .* \(a, b, c, d, e, …\): "),
+    ],
+)
+def test_strangers_are_told_by_name(strangers: list[str], told: str) -> None:
+    assert re.search(told, broker_accounts.strangers_in_words(strangers))
 
 
 class TestMessages:
@@ -191,29 +226,41 @@ class TestAnswers:
     WITH_ROLE = answer(data={"client": account("a").model_dump()})
     WITHOUT = answer(data={"client": {"username": "a", "groups": []}})
 
+    @pytest.mark.parametrize("may_be_left", [True, False])
     @pytest.mark.parametrize(
         ("there", "is_free"),
         [
             (NONE, True),
             ((NONE[0], OURS), True),
-            ((WITH_ROLE, OURS), True),
             ((WITHOUT, NONE[1]), False),
             ((WITHOUT, OURS), False),
             ((NONE[0], OTHERS), False),
             ((WITH_ROLE, OTHERS), False),
         ],
     )
-    def test_whether_a_name_may_be_taken(self, there: tuple[Answer, ...], *, is_free: bool) -> None:
+    def test_whether_a_name_may_be_taken(
+        self, there: tuple[Answer, ...], *, is_free: bool, may_be_left: bool
+    ) -> None:
         if is_free:
-            broker_accounts.check_may_take(there, TOPICS, "a")
+            broker_accounts.check_may_take(there, TOPICS, "a", may_be_left=may_be_left)
         else:
             with pytest.raises(AccountTakenError, match="no device's of this gateway"):
-                broker_accounts.check_may_take(there, TOPICS, "a")
+                broker_accounts.check_may_take(there, TOPICS, "a", may_be_left=may_be_left)
+        assert not broker_accounts.is_stranger(there, TOPICS, "a")
+
+    def test_what_is_left_may_be_taken_and_a_stranger_not(self) -> None:
+        there = (self.WITH_ROLE, self.OURS)
+        assert broker_accounts.is_stranger(there, TOPICS, "a")
+        broker_accounts.check_may_take(there, TOPICS, "a", may_be_left=True)
+        with pytest.raises(AccountTakenError, match="left over, 'gateway device remove a' takes"):
+            broker_accounts.check_may_take(there, TOPICS, "a", may_be_left=False)
 
     def test_whether_a_name_may_be_taken_is_not_said(self) -> None:
         for there in ((answer(error="Not allowed"), self.OURS), (self.WITH_ROLE, answer())):
             with pytest.raises(AccountError, match=r"Not allowed|in a form"):
-                broker_accounts.check_may_take(there, TOPICS, "a")
+                broker_accounts.check_may_take(there, TOPICS, "a", may_be_left=True)
+            with pytest.raises(AccountError, match=r"Not allowed|in a form"):
+                broker_accounts.is_stranger(there, TOPICS, "a")
 
     @pytest.mark.parametrize("error", ["Client not found", "Role not found"])
     def test_what_was_so_before_is_done(self, error: str) -> None:

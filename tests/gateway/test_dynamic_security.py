@@ -28,6 +28,7 @@ class Broker:
 
     def __init__(self, *, answer_s_max: float = 10.0) -> None:
         self.enrolled: dict[str, list[str]] = {}
+        self.unsettled: set[str] = set()
         self.counters = Counters()
         self.one_at_a_time = threading.Lock()
         self.thrown_out: list[str] = []
@@ -37,6 +38,8 @@ class Broker:
             self.control,
             topics=Topics(),
             enrolled=lambda: self.enrolled,
+            unsettled=lambda: frozenset(self.unsettled),
+            on_settled=self.unsettled.difference_update,
             one_at_a_time=self.one_at_a_time,
             counters=self.counters,
             on_thrown_out=self.thrown_out.append,
@@ -45,8 +48,17 @@ class Broker:
 
     def add(self, device: str) -> None:
         with self.one_at_a_time:
-            self.accounts.set_up(device, ["f"], SECRET, is_new=True)
+            self.accounts.check_free(device, may_be_left=device in self.unsettled)
+            self.accounts.set_up(device, ["f"], SECRET)
+            self.unsettled.discard(device)
             self.enrolled[device] = ["f"]
+
+    def leave(self, *devices: str) -> None:
+        """Have accounts of devices that are not enrolled."""
+        with self.one_at_a_time:
+            for device in devices:
+                self.accounts.set_up(device, ["f"], "theirs")
+        self.accounts.recheck()
 
 
 @pytest.fixture
@@ -85,7 +97,7 @@ def test_set_up_and_removed(broker: Broker) -> None:
 def test_set_up_anew_it_is_thrown_out(broker: Broker) -> None:
     broker.add("phone")
     assert broker.plugin.kicked == []
-    broker.accounts.set_up("phone", ["f", "g"], "another", is_new=False)
+    broker.accounts.set_up("phone", ["f", "g"], "another")
     assert broker.plugin.kicked == ["phone"]
     assert broker.thrown_out == ["phone", "phone"]
     assert broker.plugin.clients["phone"]["password"] == "another"
@@ -112,20 +124,64 @@ def test_a_device_of_another_gateway_is_not_taken(broker: Broker) -> None:
 
 def test_what_a_crash_left_is_taken_over(broker: Broker) -> None:
     with broker.one_at_a_time:  # so that it is not found before
-        broker.accounts.set_up("phone", ["f"], "never shown", is_new=True)
-        broker.accounts.set_up("phone", ["f"], SECRET, is_new=True)
+        broker.accounts.set_up("phone", ["f"], "never shown")
+        broker.accounts.check_free("phone", may_be_left=True)
+        broker.accounts.set_up("phone", ["f"], SECRET)
     assert broker.plugin.clients["phone"]["password"] == SECRET
 
 
-def test_at_each_connect_who_is_not_enrolled_goes(broker: Broker) -> None:
+def test_at_each_connect_who_was_removed_goes(broker: Broker) -> None:
     for device in ("phone", "tablet"):
         broker.add(device)
     broker.control.closed()
     del broker.enrolled["phone"]
+    broker.unsettled.add("phone")
     assert not broker.accounts.removed("phone")
     broker.plugin.connect()
     assert eventually(lambda: list(broker.plugin.clients) == ["tablet"])
     assert eventually(lambda: broker.counters.read().get("accounts of no device taken away") == 1)
+    assert broker.unsettled == set()
+
+
+def test_strangers_stay_and_are_told(broker: Broker) -> None:
+    broker.unsettled.add("gone")
+    broker.leave("phone", "tablet", "gone")
+    assert eventually(lambda: "gone" not in broker.plugin.clients)
+    assert eventually(broker.accounts.problems)
+    (problem,) = broker.accounts.problems()
+    assert "accounts of 2 devices that are not enrolled here (phone, tablet)" in problem
+    assert {"phone", "tablet"} <= broker.plugin.clients.keys()
+    assert "device-phone" in broker.plugin.roles
+
+
+def test_a_stranger_is_not_taken_and_can_be_removed(broker: Broker) -> None:
+    broker.leave("phone")
+    with pytest.raises(AccountTakenError, match="'gateway device remove phone'"):
+        broker.add("phone")
+    assert broker.plugin.clients["phone"]["password"] == "theirs"
+    assert eventually(broker.accounts.problems)
+    assert broker.accounts.is_stranger("phone")
+    assert not broker.accounts.is_stranger("tablet")
+    assert broker.accounts.removed("phone")
+    assert broker.accounts.problems() == []  # at once
+    assert (broker.plugin.clients, broker.plugin.roles) == ({}, {})
+    broker.add("phone")
+
+
+def test_what_the_plugin_did_not_answer_is_not_settled(make: Callable[..., Broker]) -> None:
+    broker = make(answer_s_max=0.05)
+    broker.plugin.connect()
+    broker.leave("phone")
+    assert eventually(broker.accounts.problems)
+    broker.plugin.is_silent = True
+    broker.unsettled.add("phone")
+    broker.accounts.recheck()
+    assert eventually(lambda: broker.counters.read().get("broker accounts not set right"))
+    assert broker.unsettled == {"phone"}
+    broker.plugin.is_silent = False
+    assert eventually(lambda: not broker.unsettled)
+    assert not broker.plugin.clients
+    assert eventually(lambda: broker.accounts.problems() == [])
 
 
 def test_who_has_no_account_is_told(broker: Broker) -> None:
@@ -133,14 +189,15 @@ def test_who_has_no_account_is_told(broker: Broker) -> None:
     broker.plugin.clients.clear()
     broker.accounts.recheck()
     assert eventually(lambda: broker.accounts.without_account() == ["phone"])
-    broker.accounts.set_up("phone", ["f"], SECRET, is_new=False)
+    broker.accounts.set_up("phone", ["f"], SECRET)
     assert broker.accounts.without_account() == []
 
 
 def test_more_than_a_page(broker: Broker) -> None:
     with broker.one_at_a_time:
         for number in range(45):
-            broker.accounts.set_up(f"d{number}", ["f"], SECRET, is_new=True)
+            broker.accounts.set_up(f"d{number}", ["f"], SECRET)
+            broker.unsettled.add(f"d{number}")
     broker.accounts.recheck()
     assert eventually(lambda: not broker.plugin.roles)
     assert not broker.plugin.clients
@@ -172,7 +229,7 @@ def test_whoever_has_the_next_secret_is_not_shut_out(broker: Broker) -> None:
     broker.accounts.shut_out("phone", 3_600)
     assert eventually(lambda: broker.plugin.clients["phone"].get("disabled"))
     with broker.one_at_a_time:
-        broker.accounts.set_up("phone", ["f"], "another", is_new=False)
+        broker.accounts.set_up("phone", ["f"], "another")
     assert broker.accounts.shut_out_s("phone") == 0
     assert eventually(lambda: not broker.plugin.clients["phone"].get("disabled"))
 
@@ -227,6 +284,7 @@ def test_a_shut_out_outlasts_the_connection(broker: Broker) -> None:
     broker.accounts.shut_out("phone", 3600)
     assert eventually(lambda: broker.plugin.clients["phone"].get("disabled"))
     broker.control.closed()
+    broker.unsettled.add("gone")
     broker.plugin.clients["gone"] = {"username": "gone", "roles": [{"rolename": "device-gone"}]}
     broker.plugin.roles["device-gone"] = []
     broker.plugin.connect()
@@ -251,8 +309,9 @@ class TestConnection:
         broker = make(answer_s_max=0.05)
         broker.plugin.connect()
         broker.plugin.is_silent = True
+        broker.unsettled.add("phone")
         with pytest.raises(AccountError, match=r"did not answer within 0\.05 s"):
-            broker.accounts.set_up("phone", ["f"], SECRET, is_new=False)
+            broker.accounts.set_up("phone", ["f"], SECRET)
         assert eventually(broker.accounts.problems)
         # What of that was done is undone, once the plugin answers again.
         broker.plugin.is_silent = False
@@ -271,7 +330,7 @@ class TestConnection:
 
         broker.control.opened(lose)
         with pytest.raises(AccountError, match=r"was lost before it answered|not connected"):
-            broker.accounts.set_up("phone", ["f"], SECRET, is_new=False)
+            broker.accounts.set_up("phone", ["f"], SECRET)
 
     def test_a_broker_that_does_not_let_us(self, make: Callable[..., Broker]) -> None:
         broker = make()

@@ -3,13 +3,13 @@
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from gateway.broker_accounts import AccountError
+from gateway.broker_accounts import AccountError, AccountTakenError
 from gateway.device import DeviceError, DeviceExistsError, NoSuchDeviceError
 from gateway.enrolment import NAMED_MAX
 from gateway.feed import NoSuchFeedError, StorageError
@@ -122,6 +122,113 @@ class TestOrder:
         monkeypatch.undo()
         assert service.devices.authenticate("phone", secret)
         assert service.devices.rotate("phone") != secret
+
+
+class TestUnsettled:
+    """Accounts that the gateway has to take away outlast it."""
+
+    @pytest.fixture
+    def unsettled(self, tmp_path: Path) -> Iterator[Callable[[], frozenset[str]]]:
+        with closing(SqliteStore(tmp_path / STORE_FILE)) as store:
+            yield store.unsettled_accounts
+
+    def test_one_that_comes_until_it_is_enrolled(
+        self, service: Service, accounts: Recorded, unsettled: Callable[[], frozenset[str]]
+    ) -> None:
+        seen: list[frozenset[str]] = []
+        accounts.meanwhile = lambda: seen.append(unsettled())
+        service.devices.add("phone", [FEED])
+        assert seen == [{"phone"}]  # should the gateway be killed now, it is taken away
+        assert unsettled() == frozenset()
+        service.devices.rotate("phone")
+        assert seen[1:] == [frozenset()]  # and an enrolled one never
+
+    def test_one_that_the_store_refuses_until_the_broker_confirms(
+        self, service: Service, accounts: Recorded, unsettled: Callable[[], frozenset[str]]
+    ) -> None:
+        accounts.meanwhile = lambda: service.remove_feed(FEED)
+        with pytest.raises(NoSuchFeedError):
+            service.devices.add("phone", [FEED])
+        assert unsettled() == frozenset()
+
+        def refuse() -> None:
+            service.remove_feed(FEED)
+            accounts.refuses = True
+
+        service.add_feed(FEED)
+        accounts.meanwhile = refuse
+        with pytest.raises(NoSuchFeedError):
+            service.devices.add("phone", [FEED])
+        assert unsettled() == {"phone"}
+
+    def test_one_that_the_broker_refuses_may_be_there(
+        self, service: Service, accounts: Recorded, unsettled: Callable[[], frozenset[str]]
+    ) -> None:
+        accounts.refuses = True
+        with pytest.raises(AccountError):
+            service.devices.add("phone", [FEED])
+        assert unsettled() == {"phone"}
+        accounts.refuses, accounts.strangers = False, {"phone"}
+        service.devices.add("phone", [FEED])  # what we left there is ours
+        assert unsettled() == frozenset()
+
+    def test_one_that_goes_until_the_broker_confirms(
+        self, service: Service, accounts: Recorded, unsettled: Callable[[], frozenset[str]]
+    ) -> None:
+        for device in ("phone", "tablet"):
+            service.devices.add(device, [FEED])
+        assert service.devices.remove("phone")
+        assert unsettled() == frozenset()
+        accounts.refuses = True
+        service.devices.remove("tablet")
+        assert unsettled() == {"tablet"}
+        service.devices.settled({"tablet"})
+        assert unsettled() == frozenset()
+
+    def test_a_stranger_is_refused_until_it_is_removed(
+        self, service: Service, accounts: Recorded, unsettled: Callable[[], frozenset[str]]
+    ) -> None:
+        accounts.strangers = {"phone"}
+        with pytest.raises(AccountTakenError, match="gateway device remove phone"):
+            service.devices.add("phone", [FEED])
+        assert unsettled() == frozenset()  # so nothing takes it away
+        assert accounts.asked == []
+        accounts.refuses = True
+        assert not service.devices.remove("phone")
+        assert accounts.asked == [("removed", "phone", False)]
+        assert unsettled() == {"phone"}
+        with pytest.raises(NoSuchDeviceError):
+            service.devices.remove("tablet")
+
+    def test_where_others_make_the_accounts_nothing_is(
+        self,
+        service: Service,
+        unsettled: Callable[[], frozenset[str]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        service.devices.add("phone", [FEED])
+        service.devices.remove("phone")
+        with pytest.raises(NoSuchDeviceError):
+            service.devices.remove("phone")
+        assert unsettled() == frozenset()
+
+        def fails(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(SqliteTransaction, "add_device", fails)
+        with pytest.raises(StorageError, match="No space left"):
+            service.devices.add("phone", [FEED])
+        assert unsettled() == frozenset()
+
+    def test_what_cannot_be_written_is_settled_later(
+        self, service: Service, accounts: Recorded, unsettled: Callable[[], frozenset[str]]
+    ) -> None:
+        service.devices.add("phone", [FEED])
+        accounts.refuses = True
+        service.devices.remove("phone")
+        service.close()
+        service.devices.settled({"phone"})
+        assert unsettled() == {"phone"}
 
 
 def test_only_who_is_enrolled_is_shut_out(service: Service, accounts: Recorded) -> None:

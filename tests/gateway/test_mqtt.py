@@ -113,6 +113,34 @@ def test_commands_to_the_plugin_have_qos_0_so_that_none_is_sent_late(broker: Rec
         control.ask([let_in("phone")])
 
 
+def test_a_connection_that_is_lost_and_there_again_is_in_the_log(
+    broker: Recorder, link: BrokerLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.acknowledge_subscriptions()
+    assert eventually(lambda: link.state == "connected")
+    again = threading.Thread(target=broker.serve, daemon=True)
+    again.start()
+    broker.drop()
+    assert eventually(lambda: len(caplog.records) == 2)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the connection to the broker was lost: the broker closed it",
+        f"now connected to the broker at 127.0.0.1:{broker.port}",
+    ]
+    link.close()
+    again.join(PATIENCE_S)
+
+
+def test_a_login_that_is_refused_is_no_connection_that_was_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with recorder(connack=5) as broker:
+        link = made_link(broker)
+        link.start()
+        assert eventually(lambda: bool(caplog.records))
+        link.close()
+    assert {record.levelname for record in caplog.records} == {"ERROR"}
+
+
 def test_g8_it_says_what_the_broker_had_kept(
     broker: Recorder, link: BrokerLink, received: queue.SimpleQueue[tuple[str, bytes, bool]]
 ) -> None:

@@ -81,7 +81,7 @@ def _cut(data: bytes) -> bytes:
         _cut,
         lambda data: data[:100],
         lambda data: bytes(4096) + data[4096:],
-        lambda data: data[:200] + b"\xff" * 3000 + data[3200:],
+        lambda data: data[:100] + b"\xff" * 3996 + data[4096:],
     ],
     ids=["another file", "cut in half", "cut to the head", "no head", "no schema"],
 )

@@ -2,18 +2,24 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from gateway import broker_accounts
+from gateway.backup import restore
 from gateway.broker_accounts import AccountTakenError, NotConnectedError
 from gateway.broker_roles import CONTROL_TOPIC
+from gateway.device import NoSuchDeviceError
+from gateway.dynamic_security import DynamicSecurity
 from gateway.run import Running, running
-from gateway.service import Service
+from gateway.service import LEDGER_DIR, STORE_FILE, Service
 from gateway.settings import load
+from gateway.state_file import SqliteStore
 from sync_protocol.topics import ONLINE, Topics
 from tests.eventually import eventually
 from tests.gateway.mqtt_probe import Probe
@@ -131,6 +137,22 @@ def test_removed_without_the_broker_it_is_shut_out_when_that_is_back(
     assert eventually(lambda: not lets_in(broker, "phone", secret))
 
 
+def test_removed_without_the_broker_it_is_shut_out_by_the_next_gateway(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with a_gateway(broker, tmp_path) as gateway:
+        gateway.service.add_feed(FEED)
+        secret = gateway.service.devices.add("phone", [FEED])
+        broker.kill()
+        assert eventually(lambda: not gateway.service.wait_connected(0))
+        assert not gateway.service.devices.remove("phone")
+    broker.start()
+    assert lets_in(broker, "phone", secret)
+    with a_gateway(broker, tmp_path) as gateway:
+        assert eventually(lambda: not lets_in(broker, "phone", secret))
+        assert gateway.service.problems() == []
+
+
 def test_an_account_deleted_behind_our_back_is_told_and_rotate_mends_it(
     broker: Mosquitto, gateway: Running
 ) -> None:
@@ -170,16 +192,33 @@ def test_with_a_feed_its_topics_go(broker: Mosquitto, gateway: Running) -> None:
         assert phone.subscribe(f"sync/v1/phone/{FEED}/notify") != [128]
 
 
+class KilledError(BaseException):
+    """Stands for the end of the process."""
+
+
 def test_killed_between_broker_and_store_it_leaves_no_account(
-    broker: Mosquitto, tmp_path: Path
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    secrets: list[str] = []
+
+    def set_up(
+        accounts: DynamicSecurity, device: str, feeds: Sequence[str], secret: str
+    ) -> NoReturn:
+        really(accounts, device, feeds, secret)
+        secrets.append(secret)
+        raise KilledError
+
+    really = DynamicSecurity.set_up
+    monkeypatch.setattr(DynamicSecurity, "set_up", set_up)
     with a_gateway(broker, tmp_path) as gateway:
         gateway.service.add_feed(FEED)
-        # As far as `add` comes before the store.
-        gateway.service.devices.accounts.set_up("phone", [FEED], "secret", is_new=True)
-        assert lets_in(broker, "phone", "secret")
+        with pytest.raises(KilledError):
+            gateway.service.devices.add("phone", [FEED])
+        assert gateway.service.devices.all() == []
+        assert lets_in(broker, "phone", secrets[0])
+    monkeypatch.undo()
     with a_gateway(broker, tmp_path) as gateway:
-        assert eventually(lambda: not lets_in(broker, "phone", "secret"))
+        assert eventually(lambda: not lets_in(broker, "phone", secrets[0]))
         assert lets_in(broker, "phone", gateway.service.devices.add("phone", [FEED]))
 
 
@@ -254,13 +293,95 @@ def test_many_are_compared_page_by_page(broker: Mosquitto, tmp_path: Path) -> No
         gateway.service.add_feed(FEED)
         accounts = gateway.service.devices.accounts
         for number in range(50):
-            with gateway.service.devices.one_at_a_time:
-                accounts.set_up(f"d{number}", [FEED], "secret", is_new=False)
+            accounts.set_up(f"d{number}", [FEED], "secret")
         accounts.recheck()
+        assert eventually(
+            lambda: any("accounts of 50 devices" in it for it in gateway.service.problems())
+        )
+    # As if they had all been removed while the broker was away.
+    with (
+        closing(SqliteStore(gateway.service.settings.data_dir / STORE_FILE)) as store,
+        store.transaction() as transaction,
+    ):
+        for number in range(50):
+            transaction.unsettle_account(f"d{number}")
+    with a_gateway(broker, tmp_path) as gateway:
         assert eventually(
             lambda: gateway.service.counters.read().get("accounts of no device taken away") == 50
         )
+        assert gateway.service.problems() == []
     assert not lets_in(broker, "d49", "secret")
+
+
+def test_a_gateway_with_another_data_directory_leaves_all_accounts_alone(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with a_gateway(broker, tmp_path) as gateway:
+        gateway.service.add_feed(FEED)
+        devices = gateway.service.devices
+        secrets = {name: devices.add(name, [FEED]) for name in ("phone", "tablet")}
+    with a_gateway(broker, tmp_path / "empty") as other:
+        assert eventually(other.service.problems)
+        (problem,) = other.service.problems()
+        assert "accounts of 2 devices that are not enrolled here (phone, tablet)" in problem
+        other.service.add_feed(FEED)
+        with pytest.raises(AccountTakenError, match="'gateway device remove phone' takes it away"):
+            other.service.devices.add("phone", [FEED])
+    with a_gateway(broker, tmp_path) as gateway:
+        assert connected_again(gateway.service)
+        for name, secret in secrets.items():
+            assert lets_in(broker, name, secret)
+            assert gateway.service.devices.one(name).warning is None
+        assert gateway.service.problems() == []
+
+
+def test_what_is_left_over_can_be_removed(broker: Mosquitto, tmp_path: Path) -> None:
+    with a_gateway(broker, tmp_path) as gateway:
+        gateway.service.add_feed(FEED)
+        old = gateway.service.devices.add("phone", [FEED])
+    with a_gateway(broker, tmp_path / "anew") as gateway:
+        service = gateway.service
+        service.add_feed(FEED)
+        assert eventually(service.problems)
+        with connected(broker, "phone", old) as phone:
+            assert service.devices.remove("phone")
+            phone.wait_until_ended()
+        assert service.problems() == []
+        with pytest.raises(NoSuchDeviceError):
+            service.devices.remove("phone")
+        assert lets_in(broker, "phone", service.devices.add("phone", [FEED]))
+        assert not lets_in(broker, "phone", old)
+
+
+def test_a_device_enrolled_since_the_backup_keeps_its_account(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    with a_gateway(broker, tmp_path) as gateway:
+        gateway.service.add_feed(FEED)
+        gateway.service.back_up(tmp_path / "backup")
+        secret = gateway.service.devices.add("phone", [FEED])
+        data_dir = gateway.service.settings.data_dir
+    restore(
+        tmp_path / "backup", data_dir / STORE_FILE, data_dir / LEDGER_DIR, unix_time=time.time()
+    )
+    with a_gateway(broker, tmp_path) as gateway:
+        assert eventually(gateway.service.problems)
+        (problem,) = gateway.service.problems()
+        assert "not enrolled here (phone)" in problem
+        assert lets_in(broker, "phone", secret)
+        assert gateway.service.devices.remove("phone")
+        assert not lets_in(broker, "phone", secret)
+
+
+def test_nobody_removes_the_account_of_somebody_else(broker: Mosquitto, gateway: Running) -> None:
+    other = broker_accounts.set_up(Topics("office/v1"), "phone", [FEED], "theirs")
+    grafana = {"command": "createClient", "username": "grafana", "password": "theirs"}
+    tell(broker, gateway, json.dumps({"commands": [*other, grafana]}))
+    for name in ("phone", "grafana"):
+        with pytest.raises(NoSuchDeviceError):
+            gateway.service.devices.remove(name)
+        assert lets_in(broker, name, "theirs")
+    assert gateway.service.problems() == []
 
 
 def tell(broker: Mosquitto, gateway: Running, commands: str) -> None:

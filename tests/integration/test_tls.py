@@ -202,7 +202,7 @@ def test_insecure_is_said_at_each_connect(
 
         def warned(by: str) -> int:
             return sum(
-                it.name == f"{by}.mqtt" and "connected without verifying the broker" in it.message
+                it.name == f"{by}.mqtt" and "connecting without verifying the broker" in it.message
                 for it in caplog.records
             )
 
@@ -323,7 +323,7 @@ def test_the_command_says_what_is_wrong(
 @pytest.mark.slow
 def test_the_command_says_that_it_is_insecure(sync_command: SyncCommand) -> None:
     insecure = sync_command("--insecure")
-    assert "WARNING connected without verifying the broker (insecure = true)" in insecure.stderr
+    assert "WARNING connecting without verifying the broker (insecure = true)" in insecure.stderr
     assert "is a gateway connected" in insecure.stderr  # none is there
 
 

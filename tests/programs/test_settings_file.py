@@ -200,7 +200,7 @@ class TestProblems:
             ("name = true", "name is text, not true"),
             ("names = 5", "names is a list of names, not 5"),
             ("names = ['a', 5]", "names (entry 2) is text, not 5"),
-            ("rents = 'x'", "rents: it is KIND=REPRESENTATION, separated by commas, not 'x'"),
+            ("rents = 'x'", "rents is a table of rents, not 'x'"),
             ("rents = { a = 5 }", "rents.a is text, not 5"),
             ("plan = 5", "plan is a path, not 5"),
             ("gate = 'x'", "gate: a broker is HOST:PORT, like mqtt.example.org:1883, not 'x'"),

@@ -93,7 +93,7 @@ class TestWhatIsAllowed:
         security = Security(Tls(mode="off", insecure=True), "10.0.0.1", 1883)
         assert security.context is None
         assert security.warning is not None
-        assert security.warning.startswith("connected without TLS (insecure = true): whoever")
+        assert security.warning.startswith("connecting without TLS (insecure = true): whoever")
 
     @pytest.mark.parametrize(
         ("tls", "host"),
@@ -261,9 +261,12 @@ class TestHandshakes:
             "its certificate is for mqtt0.example.org, mqtt1.example.org, mqtt2.example.org,"
             " mqtt3.example.org and 1 more, not for localhost: "
         )
-        by_address = against(trusting, server_context(certificate("10.0.0.1")), "127.0.0.1")
+        made = certificate("10.0.0.1", "::1")
+        by_address = against(trusting, server_context(made), "127.0.0.1")
         assert by_address is not None
-        assert by_address.text.startswith("its certificate is for 10.0.0.1, not for 127.0.0.1: ")
+        assert by_address.text.startswith(
+            "its certificate is for 10.0.0.1, ::1, not for 127.0.0.1: "
+        )
 
     def test_insecure_takes_them_all(self, tmp_path: Path) -> None:
         tls = Tls(mode="on", ca_file=ca_file(tmp_path), insecure=True)

@@ -98,4 +98,19 @@ def test_it_says_how_it_is_made_again() -> None:
     assert mosquitto.command_of(conf.encode()) == PLAIN.command
     assert mosquitto.command_of(b"") is None
     assert mosquitto.command_of(b"# a comment\n\xff") is None
+    assert mosquitto.command_of(f"# ours\n\n{conf}".encode()) == PLAIN.command
+    assert mosquitto.command_of(mosquitto.FIRST_LINE.encode()) is None
     assert all(len(line) <= 100 for line in conf.splitlines())
+
+
+def test_comments_are_no_other_configuration() -> None:
+    conf = PLAIN.conf().encode()
+    assert mosquitto.says_the_same(conf, b"# ours\n\n" + conf.replace(b"\n", b"  \n"))
+    assert mosquitto.says_the_same(conf, replace(PLAIN, command="another").conf().encode())
+    for other in (replace(PLAIN, port=9000), replace(PLAIN, address="::1")):
+        assert not mosquitto.says_the_same(conf, other.conf().encode())
+
+
+def test_whether_clients_need_a_certificate() -> None:
+    assert mosquitto.asks_for_certificates(replace(PLAIN, client_ca="ca.crt").conf().encode())
+    assert not mosquitto.asks_for_certificates(PLAIN.conf().encode())

@@ -32,7 +32,7 @@ PLAN = Plan(
     require_certificates=False,
     topics=Topics("sync/v1"),
     devices=[PHONE],
-    data_dir=None,
+    data_dir=Path("/var/lib/tallysync"),
     command="gateway broker-config mosquitto",
 )
 FILES = {
@@ -203,6 +203,38 @@ def test_lines_that_were_changed_by_hand_are_kept_beside(folder: Folder) -> None
     assert stat.S_IMODE(before.stat().st_mode) == 0o600
 
 
+def test_what_a_broker_that_runs_can_read(folder: Folder) -> None:
+    def needs_restart(**changes: object) -> bool:
+        return write(folder, **changes).needs_restart  # type: ignore[arg-type]  # of Plan
+
+    needs_restart()
+    assert not needs_restart()
+    assert not needs_restart(command="another", hosts=("b.lan",))
+    for changes in ({"port": 8884}, {"address": "::1"}, {"require_certificates": True}):
+        assert needs_restart(**changes)
+        assert not needs_restart(**changes)
+    assert needs_restart(plugin=None)
+    # Accounts in files are read again; those of the plugin are not.
+    assert not needs_restart(plugin=None, devices=[])
+    assert needs_restart()
+    (folder.path / "dynamic-security.json").write_text("")
+    assert needs_restart()
+    (folder.path / "dynamic-security.json").unlink()
+    assert needs_restart()
+
+
+def test_addresses_that_devices_may_have(folder: Folder) -> None:
+    def gone(*hosts: str, port: int = 8883) -> list[str]:
+        return list(write(folder, hosts=hosts, port=port).addresses_gone)
+
+    assert gone("localhost") == []
+    assert gone("a.lan", "2001:db8::7") == []
+    assert gone("b.lan", "a.lan", "2001:db8::7") == []
+    assert gone("b.lan", "a.lan") == ["[2001:db8::7]:8883"]
+    assert gone("b.lan", "a.lan", port=8884) == ["b.lan:8883", "a.lan:8883"]
+    assert gone("b.lan", "a.lan", port=8884) == []
+
+
 def test_settings_that_were_added_stay(folder: Folder) -> None:
     write(folder)
     path = folder.path / "gateway.toml"
@@ -222,13 +254,38 @@ def test_settings_that_were_added_stay(folder: Folder) -> None:
 # What it leaves alone
 
 
-@pytest.mark.parametrize("name", ["mosquitto.conf", "server.key", "anything"])
+@pytest.mark.parametrize("name", ["mosquitto.conf", "gateway.toml", "server.key", "any"])
 def test_a_folder_of_others_is_left_alone(folder: Folder, name: str) -> None:
     folder.path.mkdir()
     (folder.path / name).write_text("of somebody else\n")
-    with pytest.raises(FolderError, match="holds files that this command did not write"):
+    with pytest.raises(
+        FolderError, match=r"/broker is not known as a folder of this command: .*" + name
+    ):
         write(folder)
     assert contents(folder) == {name: b"of somebody else\n"}
+
+
+@pytest.mark.parametrize("name", ["mosquitto.conf", "gateway.toml"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_folder_is_known_though_a_file_was_edited(
+    folder: Folder, name: str, *, is_there: bool
+) -> None:
+    write(folder)
+    before = contents(folder)
+    path = folder.path / name
+    path.write_bytes(b"# without the line\n") if is_there else path.unlink()
+    write(folder)
+    for each in ("ca.key", "dynamic-security.json", "mosquitto.conf", "gateway.toml"):
+        assert contents(folder)[each] == before[each]
+
+
+def test_a_comment_above_the_first_line_does_not_hide_the_command(folder: Folder) -> None:
+    write(folder)
+    conf = folder.path / "mosquitto.conf"
+    conf.write_text(f"# mine\n{conf.read_text()}")
+    (folder.path / "gateway.toml").unlink()
+    written = write(folder)
+    assert (written.command_before, written.changed) == (None, ["mosquitto.conf"])
 
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
@@ -307,9 +364,13 @@ def test_certificates_of_another_ca(folder: Folder, others: trustme.CA, *, with_
     if with_ca:
         assert contents(folder)["server-ca.crt"] == its.ca
     # And back to one of its own, and once more.
-    assert write(folder).certificate_ends is not None
+    assert not write(folder, given=its).is_other_ca
+    written = write(folder)
+    assert written.certificate_ends is not None
+    assert written.is_other_ca
     assert settings(folder)["broker_ca_file"] == str(folder.path / "ca.crt")
-    assert write(folder, given=its).changed == ["gateway.toml"]
+    written = write(folder, given=its)
+    assert (written.changed, written.is_other_ca) == (["gateway.toml"], True)
     assert settings(folder).get("broker_ca_file") == ca_file
 
 
@@ -318,7 +379,8 @@ def test_a_ca_that_was_named_by_hand_stays(folder: Folder, others: trustme.CA) -
     write(folder, given=its)
     with (folder.path / "gateway.toml").open("a") as file:
         file.write('broker_ca_file = "/etc/ssl/mine.pem"\n')
-    assert write(folder, given=its).changed == []
+    written = write(folder, given=its)
+    assert (written.changed, written.is_other_ca) == ([], False)
     assert settings(folder)["broker_ca_file"] == "/etc/ssl/mine.pem"
 
 
@@ -333,6 +395,26 @@ def test_a_ca_whose_key_is_gone(folder: Folder) -> None:
     (folder.path / "ca.key").unlink()
     with pytest.raises(FolderError, match=r"ca\.key is gone"):
         write(folder)
+
+
+def test_a_ca_that_is_lost_is_not_replaced_unless_that_is_wanted(folder: Folder) -> None:
+    write(folder)
+    for name in ("ca.key", "ca.crt"):
+        (folder.path / name).unlink()
+    before = contents(folder)
+    with pytest.raises(FolderError, match=r"are gone, .* cut off all devices, .* server\.key away"):
+        write(folder)
+    assert contents(folder) == before
+    for name in ("server.key", "server.crt"):
+        (folder.path / name).unlink()
+    assert write(folder).is_other_ca
+    assert not write(folder).is_other_ca
+
+
+def test_a_certificate_that_is_damaged_is_made_anew(folder: Folder) -> None:
+    write(folder)
+    (folder.path / "server.crt").write_bytes(b"")
+    assert not write(folder).is_other_ca
 
 
 def test_a_ca_that_ends(folder: Folder) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import trustme
 
+from gateway.api_models import Enrolled
 from gateway.broker_config.mosquitto import CONF_FILE
+from gateway.cli import credentials
+from gateway.client import Address, Announcement
 from gateway.run import Running, running
 from gateway.settings import load
 from tests.gateway.cli.conftest import Command, Outcome
@@ -71,7 +74,8 @@ def test_it_says_what_comes_next(make: Make, out: Path) -> None:
     assert (said.code, said.err) == (0, "")
     assert f"mosquitto -c {out}/mosquitto.conf\n" in said.out
     assert f"gateway run --config {out}/gateway.toml\n" in said.out
-    assert "gateway device add ID --feed FEED" in said.out
+    first, then = said.out.index("gateway feed add FEED"), said.out.index("gateway device add ID")
+    assert first < then
     assert "made: for the gateway, and for 0 devices" in said.out
     assert "this machine only" not in said.out
 
@@ -121,6 +125,59 @@ def test_the_command_that_it_keeps_does_the_same(make: Make, command: Command, o
     assert program == "gateway"
     assert command(*again).code == 0
     assert conf(out) == before
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_what_is_to_be_done_with_a_broker_that_runs(make: Make, out: Path) -> None:
+    restart, reload = "restart it: some of this", "pkill -HUP -x mosquitto"
+
+    def steps(*options: object) -> tuple[bool, bool, bool, bool]:
+        said = make(*options).out
+        assert "gateway device add" not in said
+        told = (restart, reload, "If the gateway runs, restart it", "gateway device rotate ID")
+        return tuple(each in said for each in told)  # type: ignore[return-value]  # of these four
+
+    assert steps("--host", "a.lan") == (False, False, False, False)
+    assert steps("--host", "a.lan") == (False, True, False, False)
+    assert steps("--host", "a.lan", "--listen", "192.0.2.7") == (True, False, False, False)
+    assert steps("--host", "a.lan", "--port", 9000) == (True, False, True, True)
+    assert steps("--host", "b.lan", "--port", 9000) == (False, True, True, True)
+    (out / "dynamic-security.json").write_text("")
+    assert steps("--host", "b.lan", "--port", 9000) == (True, False, False, False)
+    for name in ("ca.crt", "ca.key", "server.crt", "server.key"):
+        (out / name).unlink()
+    assert "another CA than before" in make("--host", "b.lan", "--port", 9000).out
+
+
+def test_another_account_means_the_same_gateway(
+    command: Command, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = ["broker-config", "mosquitto", "--out", out, "--accounts", "files"]
+    plain += ["--user", "root"] if os.geteuid() == 0 else []
+    for home in ("one", "two"):
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / home))
+        assert command(*plain).code == 0
+        assert settings(out)["data_dir"] == str(tmp_path / "one" / "tallysync" / "gateway")
+    assert command(*plain, "--data", tmp_path / "three").code == 0
+    assert settings(out)["data_dir"] == str(tmp_path / "three")
+    # Named by hand, as settings may be: beside the file.
+    (out / "gateway.toml").write_text('data_dir = "mine"\n')
+    assert command(*plain).code == 0
+    assert settings(out)["data_dir"] == str(out / "mine")
+
+
+def test_a_credential_says_how_accounts_in_files_are_made(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = Enrolled(id="phone", feeds=(FEED,), credential="its password", line="tallysync://")
+    broker = Address(host="mqtt.example.org", port=8883)
+    announced = Announcement(url="", token="", broker=broker, embedded=False, pid=1)
+    credentials.show(found, announced, out=None, qr=False)
+    said = capsys.readouterr().out
+    assert "run the same command again" in said
+    assert "the user phone with the password its password." in said
+    credentials.show(found, announced, out=Path("file"), qr=False)
+    assert "its password" not in capsys.readouterr().out
 
 
 def test_options_that_are_left_out_are_told_of(make: Make, out: Path) -> None:
@@ -187,6 +244,7 @@ def test_accounts_that_cannot_be_kept(make: Make, out: Path) -> None:
         (["--host", "0.0.0.0"], "--listen is where it listens"),  # noqa: S104 - refused
         (["--host", "a.lan", "--host", "0::0"], "--listen is where it listens"),
         (["--listen", "two words"], "a host is a name like"),
+        (["--listen", "9.9.9.9x"], "'9.9.9.9x' is no address"),
         (["--port", "0"], "--port"),
         (["--plugin", "a\nlistener 1883"], "no control characters"),
         (["--accounts", "ldap"], "--accounts"),
@@ -205,6 +263,20 @@ def test_a_folder_that_cannot_be_named(command: Command, out_option: str) -> Non
     assert (said.code, "--out names a folder of its own" in said.err) == (2, True)
 
 
+def test_a_file_is_no_folder(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for words in (["mosquitto"], ["client-certificate", "--name", "phone"]):
+        said = command("broker-config", *words, "--out", tmp_path / "file")
+        assert (said.code, "--out names a folder, and" in said.err) == (2, True)
+
+
+def test_a_plugin_that_is_not_there(command: Command, out: Path, tmp_path: Path) -> None:
+    user = ["--user", "root"] if os.geteuid() == 0 else []
+    said = command("broker-config", "mosquitto", "--out", out, *user, "--plugin", tmp_path / "no")
+    assert (said.code, f"there is no file {tmp_path}/no" in said.err) == (1, True)
+    assert not out.exists()
+
+
 def test_an_account_that_is_not_there(command: Command, out: Path) -> None:
     said = command("broker-config", "mosquitto", "--out", out, "--user", "no-such-account")
     why = "there is no account" if os.geteuid() == 0 else "only root can give files"
@@ -219,8 +291,12 @@ def test_a_certificate_for_a_device(make: Make, command: Command, out: Path) -> 
     assert "client-certificate --out" in make("--require-certificates").out
     said = sign("phone")
     assert (said.code, f"{out}/clients/phone.crt\n" in said.out) == (0, True)
+    assert "asks nobody for a certificate" not in said.out
     assert "cert_file and key_file" in said.out
     assert (out / "clients" / "phone.key").is_file()
     assert "broker_cert_file and broker_key_file" in sign("gateway").out
+    make()
+    said = sign("phone")
+    assert (said.code, "asks nobody for a certificate" in said.out) == (0, True)
     said = sign("../phone")
     assert (said.code, "a device id is" in said.err) == (2, True)

@@ -167,6 +167,15 @@ class TestCheck:
             f"error: g.toml: data_dir: {tmp_path / 'g.toml'} is a file, and no folder\n"
         )
 
+    def test_the_data_directory_of_the_command_line(self, command: Command, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        assert command("config", "check", "--data", "here").code == 0
+        done = command("config", "check", "--data", "file/data")
+        assert done.code == 1
+        assert done.err.startswith("error: the command line: data_dir: ")
+        shown = command("config", "show", "--data", "here", "--json").json["settings"]["data_dir"]
+        assert shown == {"value": "here", "from": "command line"}
+
 
 class TestShow:
     def test_where_each_comes_from(

@@ -16,7 +16,9 @@ LONG_ID = "".join(f"<part-{n:02}>" for n in range(12))
 _STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_terminal(gateway: Running, columns: int, *arguments: str) -> tuple[int, list[str]]:
+def on_terminal(
+    gateway: Running, columns: int, *arguments: str, rows: int = 24
+) -> tuple[int, list[str]]:
     """Exit status and lines of a command whose output is a terminal of so many columns."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
@@ -26,6 +28,7 @@ def on_terminal(gateway: Running, columns: int, *arguments: str) -> tuple[int, l
         env={
             **os.environ,
             "COLUMNS": str(columns),
+            "LINES": str(rows),
             "TERM": "xterm",
             "TALLYSYNC_GATEWAY_DATA_DIR": str(gateway.service.settings.data_dir),
         },
@@ -95,3 +98,15 @@ def test_an_import_shows_how_far_it_is(gateway: Running, feed: str, tmp_path: Pa
     assert "importing" in text
     assert "duplicate of" in text
     assert "1 file: 1 item new, 0 changed, 0 unchanged; 1 skipped." in text
+
+
+def test_a_qr_code_is_drawn_where_it_is_on_the_screen_at_once(gateway: Running, feed: str) -> None:
+    code, lines = on_terminal(gateway, 80, "device", "add", "drawn", "--feed", feed, rows=12)
+    assert code == 0
+    text = " ".join(lines)
+    said = re.search(r"needs a terminal of \d+ x (\d+) \(columns x lines\)", text)
+    assert said
+    assert "--qr draws it all the same" in text
+    for rows in (int(said[1]), int(said[1]) - 1):
+        _, lines = on_terminal(gateway, 80, "device", "rotate", "drawn", rows=rows)
+        assert (set(lines[-2]) <= set("█▀▄ ")) is (rows == int(said[1]))
