@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -167,9 +166,14 @@ class BrokerLink:
         else:
             self._counters.count("answers not sent")
 
+    def _command(self, payload: bytes) -> bool:
+        # With QoS 0: a command that was given up must not be sent after all.
+        told = self._client.publish(CONTROL_TOPIC, payload, qos=0)
+        return told.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
     def clear_status(self, device: str) -> None:
         """Have the broker keep no status of a device that it threw out."""
-        if self._ready.is_set():
+        if self._client.is_connected():  # paho would send it late, when the device may be back
             self._client.publish(self._topics.status(device), b"", qos=1, retain=True)
 
     def _publish(self, topic: str, payload: bytes, *, qos: int) -> bool:
@@ -229,10 +233,11 @@ class BrokerLink:
             self._was_told = True
             return
         self._refusal = None
+        if self._control is not None:
+            # First, so that whoever finds the gateway connected can change accounts, too.
+            _, self._control_mid = client.subscribe(CONTROL_ANSWER_TOPIC, 1)
         # Announced on every connect: devices that hear it sync.
         client.subscribe([(self._topics.all_requests, 1), (self._topics.all_statuses, 1)])
-        if self._control is not None:
-            _, self._control_mid = client.subscribe(CONTROL_ANSWER_TOPIC, 1)
 
     def _subscribed(
         self,
@@ -247,8 +252,7 @@ class BrokerLink:
             if is_refused:
                 self._control.refused()
             else:
-                # With QoS 0: a command that was given up must not be sent after all.
-                self._control.opened(partial(self._publish, CONTROL_TOPIC, qos=0))
+                self._control.opened(self._command)
             return
         if is_refused:
             self._refusal = "the broker does not let the gateway subscribe: check its access rules"
