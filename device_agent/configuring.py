@@ -39,10 +39,7 @@ def check(path: Path | None, *, data_dir: Path | None = None) -> None:
     problems += running.lacking(used.id, used.feeds)
     if problems:
         raise settings.SettingsError(problems)
-    if path is None:
-        typer.echo("ok, without a settings file (--config FILE names one)")
-    else:
-        typer.echo(f"{printing.safe_line(str(path))}: ok")
+    typer.echo(settings_check.verdict(path))
 
 
 def show(path: Path | None, *, data_dir: Path | None = None, as_json: bool) -> None:

@@ -76,5 +76,5 @@ class Limiting:
 
     def _of(self, device: str) -> tuple[DeviceLimits, float]:
         now = self._monotonic()
-        made = lambda: DeviceLimits(self._bounds, now=now)  # noqa: E731
-        return self._devices.get_or_make(device, made), now
+        limits = self._devices.get_or_make(device, lambda: DeviceLimits(self._bounds, now=now))
+        return limits, now

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from programs.printable import safe_line
 from programs.secret_file import SecretFileError, exposure, read_secret
 from programs.settings_file import Loaded, S
 from programs.settings_types import STANDARD_INPUT, NamesFile, NamesFolder
-from programs.settings_words import has, mark_of, safe_line
+from programs.settings_words import has, mark_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,13 @@ def look(loaded: Loaded[S]) -> Findings:
         if has(field, NamesFolder):
             problems += [f"{begin} {why}" for why in _folder_problems(path)]
     return Findings(tuple(map(safe_line, problems)), tuple(map(safe_line, warnings)))
+
+
+def verdict(path: Path | None) -> str:
+    """What is said of settings without a problem; `path` is their file, if there is one."""
+    if path is None:
+        return "ok, without a settings file (--config FILE names one)"
+    return f"{safe_line(str(path))}: ok"
 
 
 def _file_problems(path: Path, names: NamesFile) -> Iterator[str]:

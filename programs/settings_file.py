@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from programs.printable import safe_line
 from programs.settings_model import ProgramSettings, Source
 from programs.settings_problems import (
     explained,
@@ -20,7 +21,7 @@ from programs.settings_problems import (
     unknown_variable,
 )
 from programs.settings_types import STANDARD_INPUT
-from programs.settings_words import is_path, safe_line
+from programs.settings_words import is_path
 
 SETTINGS_FILE_BYTES_MAX: Final = 256 * 1024
 # More would scroll away what is wrong first.

@@ -181,15 +181,6 @@ def _table_as_written(value: object) -> object:
     return {key: as_written(fields[key], getattr(value, key)) for key in said}
 
 
-def safe_line(text: str) -> str:
-    """`text` on one line, whatever it holds: what a terminal would obey is spelt out."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
-
-
 def toml_text(value: object) -> str:
     """A value as TOML, printable on any terminal."""
     match value:

@@ -11,6 +11,7 @@ import typer
 
 from gateway.cli import common
 from gateway.cli.common import CommandError, Config, DataDir
+from programs.printable import safe_line
 
 if TYPE_CHECKING:
     from gateway.broker_config.folder import Account, Folder
@@ -350,7 +351,6 @@ def _tell(out: Path, plan: "Plan", written: "Written") -> None:
     from gateway.broker_config.hosts import only_here  # noqa: PLC0415 - heavy
     from gateway.broker_config.mosquitto import CONF_FILE  # noqa: PLC0415 - heavy
     from gateway.broker_config.writing import BEFORE, SETTINGS_FILE  # noqa: PLC0415 - heavy
-    from programs.settings_words import safe_line  # noqa: PLC0415 - heavy
 
     typer.echo(f"Mosquitto's configuration is {'renewed' if written.renewed else 'made'}: {out}")
     if written.command_before is not None:

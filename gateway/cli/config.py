@@ -29,7 +29,6 @@ def check(*, data: Data = None, config: Config = None) -> None:
     No gateway has to run, and nothing is connected to.
     """
     from programs import settings_check  # noqa: PLC0415 - heavy
-    from programs.settings_words import safe_line  # noqa: PLC0415 - heavy
 
     loaded = _loaded(config, data)
     found = settings_check.look(loaded)
@@ -38,10 +37,7 @@ def check(*, data: Data = None, config: Config = None) -> None:
     problems = found.problems or _tls_problems(loaded.settings)
     if problems:
         raise CommandError(*problems)
-    if config is None:
-        typer.echo("ok, without a settings file (--config FILE names one)")
-    else:
-        typer.echo(f"{safe_line(str(config))}: ok")
+    typer.echo(settings_check.verdict(config))
 
 
 @app.command("show")

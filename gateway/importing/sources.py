@@ -15,6 +15,7 @@ from gateway.importing.identity import IdRegistry
 from gateway.importing.mails import read_mail
 from gateway.importing.taking import Taking
 from gateway.importing.vcards import read_cards
+from programs.printable import safe_line
 from sync_protocol import limits, names
 
 Progress: TypeAlias = Callable[[int], object]
@@ -165,7 +166,4 @@ def _unreadable(path: Path, error: Exception) -> Left:
 
 def shown_path(path: Path) -> str:
     """The path as it may be shown: printable, whatever its name is."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    return safe_line(os.fsencode(path).decode("utf-8", "backslashreplace"))

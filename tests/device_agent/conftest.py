@@ -15,7 +15,7 @@ from device_agent.store_memory import MemoryReplicaStore
 from tests.device_agent import peers
 from tests.device_agent.commands import Call, Done
 from tests.device_agent.one_device import Device
-from tests.device_agent.peers import CALM, PASSWORD, Broker, MakeAgent, Told
+from tests.device_agent.peers import CALM, PASSWORD, Broker, MakeAgent, ScriptedGateway, Told
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -81,6 +81,13 @@ def command(tmp_path: Path) -> Callable[..., list[str]]:
 @pytest.fixture
 def embedded() -> Iterator[Broker]:
     yield from peers.running(peers.Embedded())
+
+
+@pytest.fixture
+def gateway(embedded: Broker) -> Iterator[ScriptedGateway]:
+    gateway = ScriptedGateway(embedded.port)
+    yield gateway
+    gateway.close()
 
 
 @pytest.fixture

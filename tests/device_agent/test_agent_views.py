@@ -41,13 +41,6 @@ ON_DEMAND: Final = WantedView(remainder_bytes_max=10)
 
 
 @pytest.fixture
-def gateway(embedded: Broker) -> Iterator[ScriptedGateway]:
-    gateway = ScriptedGateway(embedded.port)
-    yield gateway
-    gateway.close()
-
-
-@pytest.fixture
 def shelf(gateway: ScriptedGateway) -> Shelf:
     shelf = Shelf()
     shelf.put("large", LARGE)

@@ -32,13 +32,6 @@ WHOLE_LINE: Final = b"large: 100 bytes\n"
 
 
 @pytest.fixture
-def gateway(embedded: Broker) -> Iterator[ScriptedGateway]:
-    gateway = ScriptedGateway(embedded.port)
-    yield gateway
-    gateway.close()
-
-
-@pytest.fixture
 def shelf(gateway: ScriptedGateway) -> Shelf:
     shelf = Shelf()
     shelf.put("large", LARGE)
